@@ -1,0 +1,1 @@
+"""The command line: parse, call a workflow, print. One module for each command."""

@@ -1,0 +1,21 @@
+"""`frugalseg demo`: the main job on the embedded data set, in minutes."""
+
+from pathlib import Path
+
+from frugalseg.cli import options
+from frugalseg.cli.fit import finish
+from frugalseg.cli.progress import shown
+
+DEVICE = "mcu-2mb"
+
+
+def demo(out: options.Out = Path("demo"), quiet: options.Quiet = False) -> None:
+    """Fit a network for a microcontroller to sorting-belt scenes: some minutes on two cores."""
+    import shutil
+
+    from frugalseg.workflows.fit import fit
+
+    shutil.rmtree(out / "run", ignore_errors=True)  # a demo starts anew
+    with shown(quiet=quiet) as progress:
+        result = fit("belt", DEVICE, out, recipe="demo", progress=progress)
+    finish(result, out)

@@ -1,0 +1,53 @@
+"""The `frugalseg` command. Exit codes: 0 worked or fits, 1 gate or fit failed, 2 asked wrongly."""
+
+import errno
+import logging
+import sys
+
+import typer
+
+from frugalseg.cli import data, demo, devices, evaluate, export, fit, segment, train, weigh
+from frugalseg.core.errors import FrugalsegError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    help="Semantic segmentation that fits: name the device, bring the images.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(data.app, name="data")
+app.command("demo")(demo.demo)
+app.command("fit")(fit.fit)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("weigh")(weigh.weigh)
+app.command("export")(export.export)
+app.command("segment")(segment.segment)
+app.command("devices")(devices.devices)
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    logging.basicConfig(format="warning: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    try:
+        app(standalone_mode=True)
+    except FrugalsegError as wrong:
+        print(f"error: {wrong}", file=sys.stderr)
+        sys.exit(wrong.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted; a training run can go on with --resume", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except ModuleNotFoundError as missing:
+        print(
+            f"error: this command needs {missing.name}, which is not installed:"
+            " pip install 'frugalseg[all]'",
+            file=sys.stderr,
+        )
+        sys.exit(2)
+    except OSError as wrong:
+        if wrong.errno not in {errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT}:
+            raise
+        print(f"error: cannot write: {wrong}", file=sys.stderr)
+        sys.exit(2)

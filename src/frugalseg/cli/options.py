@@ -1,0 +1,29 @@
+"""Options that several commands share, so that they read the same everywhere."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Data = Annotated[str, typer.Option(help="Folder with images and masks, or 'belt'.")]
+Format = Annotated[
+    str | None, typer.Option(help="Layout of the data; default: recognised. See the README.")
+]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")]
+Recipe = Annotated[str, typer.Option(help="Recipe: a name that ships, or a YAML file.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Override one key of the recipe: optimizer.lr=2e-3. Repeatable."),
+]
+Time = Annotated[str | None, typer.Option(help="Train for so long: 90s, 30m, 1h30m.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
+Device = Annotated[str, typer.Option(help="Device: a name (see `devices`) or a TOML file.")]
+MaybeDevice = Annotated[
+    str | None, typer.Option(help="Device: a name (see `devices`) or a TOML file.")
+]
+Tolerance = Annotated[
+    float, typer.Option(help="mIoU points that int8 may lose against the float network.")
+]
+Calibration = Annotated[int, typer.Option(help="Training pictures that set int8 ranges.")]

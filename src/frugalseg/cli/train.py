@@ -1,0 +1,28 @@
+"""`frugalseg train`."""
+
+from frugalseg.cli import options
+from frugalseg.cli.progress import shown
+from frugalseg.cli.tables import score_rows, table
+
+
+def train(
+    data: options.Data,
+    out: options.Out,
+    recipe: options.Recipe = "default",
+    settings: options.Settings = None,
+    time: options.Time = None,
+    resume: options.Resume = False,
+    format: options.Format = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Train a network by a recipe; can be killed at any moment and resumed."""
+    from frugalseg.workflows.train import train as run
+
+    with shown(quiet=quiet) as progress:
+        result = run(
+            data, out, recipe=recipe, settings=settings or (), time=time, resume=resume,
+            format=format, progress=progress,
+        )  # fmt: skip
+    names = result.checkpoint.labels.names
+    print(table(["val", "float"], score_rows([result.scores], names)))
+    print(f"\ncheckpoint  {result.folder / 'best.safetensors'}")

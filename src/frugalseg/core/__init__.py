@@ -1,0 +1,1 @@
+"""Value types and errors that every other package speaks; imports nothing of ours."""

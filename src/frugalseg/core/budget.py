@@ -1,0 +1,103 @@
+"""What a network needs (`Footprint`), what a device allows (`Budget`), and how they compare."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from frugalseg.core.errors import ConfigError
+
+Origin = Literal["estimated", "measured"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footprint:
+    """What one forward pass needs on a device: a fact, never a limit.
+
+    `file_bytes` is the size of the network file; `peak_activation_bytes` the largest sum of
+    tensors that are alive at one operator.
+
+    >>> Footprint(file_bytes=400_000, peak_activation_bytes=90_000, macs=7).total_bytes
+    490000
+    """
+
+    file_bytes: int
+    peak_activation_bytes: int
+    macs: int
+    origin: Origin = "estimated"
+
+    @property
+    def total_bytes(self) -> int:
+        """File and activations together, for devices where both share one memory."""
+        return self.file_bytes + self.peak_activation_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excess:
+    """One limit that is broken. Units: bytes, except for `macs`."""
+
+    resource: str
+    needed: int
+    allowed: int
+
+    def __str__(self) -> str:
+        unit = "" if self.resource == "macs" else " bytes"
+        return (
+            f"{self.resource} needs {self.needed:,}{unit} of {self.allowed:,}"
+            f" ({self.needed - self.allowed:,} too many)"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a footprint fits, and every limit that it breaks. True if it fits."""
+
+    excess: tuple[Excess, ...] = ()
+
+    def __bool__(self) -> bool:
+        return not self.excess
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.excess)) if self.excess else "fits"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """The limits of a device in bytes and multiply-accumulates; `None` where it sets none.
+
+    >>> board = Budget(total_bytes=2_000_000)
+    >>> need = Footprint(file_bytes=400_000, peak_activation_bytes=1_700_000, macs=0)
+    >>> print(board.check(need))
+    total needs 2,100,000 bytes of 2,000,000 (100,000 too many)
+    """
+
+    file_bytes: int | None = None
+    peak_activation_bytes: int | None = None
+    total_bytes: int | None = None
+    macs: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, limit in self.limits().items():
+            if limit is not None and limit <= 0:
+                raise ConfigError(f"{name} must be positive or absent, got {limit}")
+
+    def limits(self) -> dict[str, int | None]:
+        """Name each limit."""
+        return {
+            "file_bytes": self.file_bytes,
+            "peak_activation_bytes": self.peak_activation_bytes,
+            "total_bytes": self.total_bytes,
+            "macs": self.macs,
+        }
+
+    def check(self, footprint: Footprint) -> Verdict:
+        """Compare, and report every limit broken, not only the first."""
+        return Verdict(
+            tuple(
+                Excess(
+                    resource=name.removesuffix("_bytes"),
+                    needed=getattr(footprint, name),
+                    allowed=limit,
+                )
+                for name, limit in self.limits().items()
+                if limit is not None and getattr(footprint, name) > limit
+            )
+        )

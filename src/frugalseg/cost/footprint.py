@@ -1,0 +1,122 @@
+"""From a graph to figures: what a network weighs, and what it needs on a device.
+
+The size of the .tflite file is estimated as its content, which is exact, and the bookkeeping of
+the format, which was fitted to files as `export` writes them (static int8, weights per channel,
+tensor names of a few letters): see `FILE_BYTES` and its neighbours.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from frugalseg.core.budget import Footprint
+from frugalseg.cost.graph import Graph
+from frugalseg.cost.peak import Moment, peak
+
+FP32_BYTES = 4
+BITS_PER_BYTE = 8
+BIAS_BYTES, SCALE_BYTES, ZERO_POINT_BYTES = 4, 4, 8
+# Fitted to seven frugalnets (26 k to 1.4 M weights) and an ENet: 0 to 0.12 % too high on them.
+FILE_BYTES = 1_320  # header, signature, metadata
+OP_BYTES = 186  # an operator, the tensor that it writes, and that tensor's scale
+WEIGHTS_BYTES = 142  # the two tensors, weight and bias, of an operator that has both
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerCost:
+    """One operator of the deployed network; `layer` is the module it came from."""
+
+    layer: str
+    kind: str
+    shape: tuple[int, ...]
+    params: int
+    macs: int
+    out_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeighReport:
+    """What a network weighs, all of it estimated from the graph.
+
+    `params` are trained numbers in use; `macs` those of convolutions and matrix products.
+    `weight_bytes["fp32"]` is four bytes for each parameter. `weight_bytes["int8"]` is what is
+    stored after norms are folded: a byte for each weight, and for each output channel an int32
+    bias and a float scale. `uncounted` are operators whose multiply-accumulates are not known.
+    """
+
+    params: int
+    macs: int
+    weight_bytes: Mapping[str, int]
+    file_bytes: int
+    peak_activation_bytes: int
+    peak_at: str
+    uncounted: Mapping[str, int]
+    layers: tuple[LayerCost, ...]
+    timeline: tuple[Moment, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return asdict(self)
+
+
+def weigh(graph: Graph) -> WeighReport:
+    """Weigh a graph as `trace` or `read_tflite` returns it."""
+    largest = peak(graph)
+    stored = sum(op.weight_elements for op in graph.ops)
+    channels = sum(op.bias_elements for op in graph.ops)
+    return WeighReport(
+        params=graph.params,
+        macs=graph.macs,
+        weight_bytes={
+            "fp32": graph.params * FP32_BYTES,
+            "int8": stored + channels * (BIAS_BYTES + SCALE_BYTES),
+        },
+        file_bytes=file_bytes(graph),
+        peak_activation_bytes=largest.bytes,
+        peak_at=largest.at,
+        uncounted=dict(graph.uncounted),
+        layers=tuple(
+            LayerCost(
+                layer=op.layer,
+                kind=op.kind,
+                shape=graph.tensors[op.writes[0]].shape,
+                params=op.params,
+                macs=op.macs,
+                out_bytes=sum(graph.tensors[name].bytes for name in op.writes),
+            )
+            for op in graph.ops
+        ),
+        timeline=largest.timeline,
+    )
+
+
+def footprint(graph: Graph, *, weight_bits: int = 8) -> Footprint:
+    """Estimate what the deployed network needs: .tflite file, int8 activations, MACs.
+
+    >>> from frugalseg.cost.graph import Op, chain
+    >>> conv = Op(name="conv", kind="conv_2d", reads=("a",), writes=("b",), macs=800,
+    ...           weight_elements=8, bias_elements=2)
+    >>> footprint(chain(conv, shapes={"a": (400,), "b": (200,)}))
+    Footprint(file_bytes=1712, peak_activation_bytes=600, macs=800, origin='estimated')
+    """
+    return Footprint(
+        file_bytes=file_bytes(graph, weight_bits=weight_bits),
+        peak_activation_bytes=peak(graph).bytes,
+        macs=graph.macs,
+    )
+
+
+def file_bytes(graph: Graph, *, weight_bits: int = 8) -> int:
+    """Estimate the .tflite file. Only 8 bits were compared with files.
+
+    Weights and bias have a scale and a zero point for each output channel.
+    """
+    weights = sum(op.weight_elements * weight_bits for op in graph.ops)
+    channels = sum(op.bias_elements for op in graph.ops)
+    return (
+        -(-weights // BITS_PER_BYTE)
+        + channels * (BIAS_BYTES + 2 * (SCALE_BYTES + ZERO_POINT_BYTES))
+        + sum(WEIGHTS_BYTES for op in graph.ops if op.bias_elements)
+        + len(graph.ops) * OP_BYTES
+        + FILE_BYTES
+    )

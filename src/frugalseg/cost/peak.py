@@ -1,0 +1,61 @@
+"""Peak activation memory: the largest sum of tensors that are alive at one operator.
+
+A tensor is alive from the operator that writes it to the last one that reads it; the input of
+the network from the start to its last reader, its outputs to the end. What an operator reads
+and what it writes exist together. Weights, and the scratch space of kernels, are not counted.
+TensorFlow Lite Micro's planned memory equals this sum if the planner leaves no gaps.
+"""
+
+from dataclasses import dataclass
+
+from frugalseg.cost.graph import Graph
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """What is alive while one operator runs."""
+
+    op: str
+    bytes: int
+    tensors: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peak:
+    """The largest moment, and all of them in order."""
+
+    bytes: int
+    at: str
+    timeline: tuple[Moment, ...]
+
+
+def peak(graph: Graph) -> Peak:
+    """Find the operator that needs most activation memory.
+
+    >>> from frugalseg.cost.graph import Op, chain
+    >>> wide = Op(name="wide", kind="conv_2d", reads=("image",), writes=("map",))
+    >>> head = Op(name="head", kind="conv_2d", reads=("map",), writes=("mask",))
+    >>> shapes = {"image": (100,), "map": (300,), "mask": (50,)}
+    >>> found = peak(chain(wide, head, shapes=shapes))
+    >>> found.bytes, found.at
+    (400, 'wide')
+    """
+    last_read = {name: i for i, op in enumerate(graph.ops) for name in op.reads}
+    last_read |= dict.fromkeys(graph.outputs, len(graph.ops))
+    alive = {name for name in graph.inputs if name in last_read}
+    timeline = []
+    for i, op in enumerate(graph.ops):
+        alive |= {*op.writes}
+        timeline.append(
+            Moment(
+                op=op.name,
+                bytes=sum(graph.tensors[name].bytes for name in alive),
+                tensors=tuple(sorted(alive)),
+            )
+        )
+        alive = {name for name in alive if last_read.get(name, -1) > i}
+    largest = max(timeline, key=lambda moment: moment.bytes, default=None)
+    if largest is None:
+        through = sum(graph.tensors[name].bytes for name in {*graph.inputs, *graph.outputs})
+        return Peak(bytes=through, at="", timeline=())
+    return Peak(bytes=largest.bytes, at=largest.op, timeline=tuple(timeline))

@@ -1,0 +1,176 @@
+"""Read a .tflite file into the same Graph, so that the real file is weighed as the estimate is.
+
+The flatbuffer is read through the schema classes that the engine ships; no engine is started.
+"""
+
+from collections.abc import Sequence
+from math import prod
+from pathlib import Path
+from struct import error as StructError
+from typing import Any
+
+from frugalseg.core.errors import ArtifactError, require
+from frugalseg.cost.graph import Graph, Op, Tensor
+
+MAX_FILE_BYTES = 1_000_000_000
+IDENTIFIER = b"TFL3"
+ELEMENT_BYTES = {
+    "FLOAT64": 8, "INT64": 8, "UINT64": 8, "COMPLEX64": 8,
+    "FLOAT32": 4, "INT32": 4, "UINT32": 4,
+    "FLOAT16": 2, "INT16": 2, "UINT16": 2,
+    "INT8": 1, "UINT8": 1, "BOOL": 1,
+}  # fmt: skip
+MATRIX_KINDS = {"conv_2d", "depthwise_conv_2d", "transpose_conv", "fully_connected"}
+DAMAGE = (
+    StructError, IndexError, KeyError, ValueError, TypeError, AttributeError, OverflowError,
+)  # fmt: skip
+# A reshape keeps the bytes in place, in LiteRT and in TensorFlow Lite Micro.
+ALIAS_KINDS = {"reshape", "squeeze", "expand_dims"}
+
+
+def read_tflite(path: Path) -> Graph:
+    """Read operators, tensors and weights of a file with one subgraph of static shapes.
+
+    `params` and `weight_elements` of an operator count the numbers it reads from the file at
+    its second and later inputs. Raises ArtifactError for anything that is not such a file.
+    """
+    raw = _load(path)
+    try:
+        return _graph(raw)
+    except DAMAGE as wrong:
+        raise ArtifactError(
+            f"{path} is damaged, or not a network that frugalseg can read: {wrong}"
+        ) from wrong
+
+
+def _load(path: Path) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise ArtifactError(
+                f"{path} has {size:,} bytes; networks to {MAX_FILE_BYTES:,} are read"
+            )
+        raw = path.read_bytes()
+    except OSError as wrong:
+        raise ArtifactError(f"cannot read {path}: {wrong.strerror}") from wrong
+    if raw[4:8] != IDENTIFIER:
+        raise ArtifactError(f"{path} is not a .tflite file: it lacks the identifier TFL3")
+    return raw
+
+
+def _graph(raw: bytes) -> Graph:
+    schema = require("ai_edge_litert.schema_py_generated", extra="all")
+    model = schema.Model.GetRootAs(raw, 0)
+    if model.SubgraphsLength() != 1:
+        raise ValueError(f"it has {model.SubgraphsLength()} subgraphs, expected 1")
+    source = model.Subgraphs(0)
+    tensors = [source.Tensors(i) for i in range(source.TensorsLength())]
+    constant = [_is_constant(model.Buffers(tensor.Buffer())) for tensor in tensors]
+    sizes = _names_by_value(schema.TensorType)
+    values = [
+        Tensor(
+            name=f"t{i}",
+            shape=_shape(tensor),
+            element_bytes=ELEMENT_BYTES[sizes[tensor.Type()]],
+        )
+        for i, tensor in enumerate(tensors)
+    ]
+    reader = _OpReader(values, constant)
+    kinds = _kinds(schema, model)
+    for i in range(source.OperatorsLength()):
+        reader.add(source.Operators(i), kinds[source.Operators(i).OpcodeIndex()])
+    return reader.graph(_indices(source.InputsAsNumpy()), _indices(source.OutputsAsNumpy()))
+
+
+class _OpReader:
+    def __init__(self, values: Sequence[Tensor], constant: Sequence[bool]) -> None:
+        self.values, self.constant = values, constant
+        self.ops: list[Op] = []
+        self.same_as: dict[int, int] = {}
+        self.counted: set[int] = set()
+
+    def add(self, operator: Any, kind: str) -> None:
+        inputs, outputs = (
+            _indices(operator.InputsAsNumpy()),
+            _indices(operator.OutputsAsNumpy()),
+        )
+        reads = [self.same_as.get(i, i) for i in inputs if not self.constant[i]]
+        weights = [i for i in inputs if self.constant[i]]
+        if kind in ALIAS_KINDS and reads:
+            self.same_as[outputs[0]] = reads[0]
+            return
+        new = [i for i in weights if i not in self.counted]
+        self.counted |= {*new}
+        bias = [i for i in new if kind in MATRIX_KINDS and len(self.values[i].shape) == 1]
+        self.ops.append(
+            Op(
+                name=f"{len(self.ops)} {kind}",
+                kind=kind,
+                reads=tuple(dict.fromkeys(self.values[i].name for i in reads)),
+                writes=tuple(self.values[i].name for i in outputs),
+                macs=self._macs(kind, inputs, outputs[0]),
+                params=sum(self._elements(i) for i in new),
+                weight_elements=sum(self._elements(i) for i in new if i not in bias),
+                bias_elements=sum(self._elements(i) for i in bias),
+            )
+        )
+
+    def graph(self, inputs: list[int], outputs: list[int]) -> Graph:
+        names = [self.values[self.same_as.get(i, i)].name for i in outputs]
+        ends = [self.values[i].name for i in inputs]
+        used = {*ends, *names, *(n for op in self.ops for n in (*op.reads, *op.writes))}
+        return Graph(
+            tensors={value.name: value for value in self.values if value.name in used},
+            ops=tuple(self.ops),
+            inputs=tuple(ends),
+            outputs=tuple(names),
+        )
+
+    def _elements(self, i: int) -> int:
+        return prod(self.values[i].shape)
+
+    def _macs(self, kind: str, inputs: list[int], output: int) -> int:
+        """Count as `trace` does. Weights are (out, h, w, in); (1, h, w, out) if depthwise."""
+        if kind not in MATRIX_KINDS:
+            return 0
+        _, height, width, *_ = (*self.values[inputs[1]].shape, 1, 1, 1)
+        match kind:
+            case "conv_2d":
+                per_output = prod(self.values[inputs[1]].shape[1:])
+            case "depthwise_conv_2d":
+                per_output = height * width
+            case "fully_connected":
+                per_output = self.values[inputs[1]].shape[1]
+            case _:  # transpose_conv: each input element meets every weight of its channel
+                image, weight = self.values[inputs[2]].shape, self.values[inputs[1]].shape
+                return prod(image[:3]) * prod(weight)
+        return self._elements(output) * per_output
+
+
+def _kinds(schema: Any, model: Any) -> list[str]:
+    names = _names_by_value(schema.BuiltinOperator)
+    codes = [model.OperatorCodes(i) for i in range(model.OperatorCodesLength())]
+    # Old files keep the number in a byte of its own: the larger of the two is valid.
+    return [names[max(c.BuiltinCode(), c.DeprecatedBuiltinCode())].lower() for c in codes]
+
+
+def _names_by_value(enum: Any) -> dict[int, str]:
+    return {value: name for name, value in vars(enum).items() if isinstance(value, int)}
+
+
+def _is_constant(buffer: Any) -> bool:
+    # The quantiser appends large buffers after the flatbuffer and notes their offset.
+    return bool(buffer.DataLength() or buffer.Offset() > 1)
+
+
+def _shape(tensor: Any) -> tuple[int, ...]:
+    sides = tensor.ShapeAsNumpy()
+    shape = () if isinstance(sides, int) else tuple(int(side) for side in sides)
+    if any(side <= 0 for side in shape):
+        raise ValueError(f"a tensor has the shape {shape}; only static shapes can be weighed")
+    return shape
+
+
+def _indices(array: Any) -> list[int]:
+    """Read a vector of integers; an absent vector is 0, an absent optional input is -1."""
+    return [] if isinstance(array, int) else [int(i) for i in array if i != -1]

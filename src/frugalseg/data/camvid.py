@@ -1,0 +1,106 @@
+"""CamVid as SegNet lays it out: `train/` beside `trainannot/`, likewise val and perhaps test.
+
+`train.txt` and the like, if there, choose and order the images: one "train/X.png
+trainannot/X.png" per line, of which the last two parts of each path count. `classes.csv`
+(id,name,r,g,b) names the classes; a row named void or unlabelled is ignored. Without it: the
+eleven classes of SegNet, void 11.
+"""
+
+import csv
+from functools import partial
+from pathlib import Path
+
+from frugalseg.core.errors import DataError
+from frugalseg.core.labels import IGNORE, Color, LabelSpace
+from frugalseg.data.dataset import Dataset, Sample, match_masks, rasterise_mask, refuse
+from frugalseg.data.names import read_lines
+
+SPLITS = ("train", "val", "test")
+
+_VOID_NAMES = frozenset({"void", "unlabelled", "unlabeled", "ignore"})
+_VOID = 11
+_STANDARD: dict[str, Color] = {
+    "Sky": (128, 128, 128),
+    "Building": (128, 0, 0),
+    "Pole": (192, 192, 128),
+    "Road": (128, 64, 128),
+    "Pavement": (60, 40, 222),
+    "Tree": (128, 128, 0),
+    "SignSymbol": (192, 128, 128),
+    "Fence": (64, 64, 128),
+    "Car": (64, 0, 128),
+    "Pedestrian": (64, 64, 0),
+    "Bicyclist": (0, 128, 192),
+}
+
+
+def detect(root: Path) -> bool:
+    """Tell whether this is the layout of `root`."""
+    return any((root / split).is_dir() and (root / f"{split}annot").is_dir() for split in SPLITS)
+
+
+def read(root: Path) -> Dataset:
+    """List the samples and the classes, without decoding anything."""
+    path = root / "classes.csv"
+    labels = (
+        _from_csv(path)
+        if path.is_file()
+        else LabelSpace.of(list(_STANDARD), colors=list(_STANDARD.values()), ignore_on_disk=[_VOID])
+    )
+    problems: list[str] = []
+    splits = {
+        split: _listed(root, split, problems)
+        for split in SPLITS
+        if (root / split).is_dir() or (root / f"{split}annot").is_dir()
+    }
+    refuse(root, problems)
+    if not any(splits.values()):
+        raise DataError(f"{root}: no images in {', '.join(splits)} (JPEG, PNG, BMP or WebP)")
+    return Dataset(
+        root=root,
+        format="camvid",
+        labels=labels,
+        splits=splits,
+        rasterise=partial(rasterise_mask, labels=labels),
+    )
+
+
+def _listed(root: Path, split: str, problems: list[str]) -> tuple[Sample, ...]:
+    path = root / f"{split}.txt"
+    if not path.is_file():
+        return match_masks(root / split, root / f"{split}annot", problems)
+    samples: dict[str, Sample] = {}
+    for number, line in enumerate(read_lines(path), start=1):
+        if not (words := line.split()):
+            continue
+        where = f"{path} line {number}"
+        if len(words) != 2:  # noqa: PLR2004
+            problems.append(f"{where}: expected an image and a mask, got {line.strip()!r}")
+            continue
+        image, mask = (root.joinpath(*Path(word).parts[-2:]) for word in words)
+        missing = [str(file) for file in (image, mask) if not file.is_file()]
+        problems += [f"{where}: no such file: {file}" for file in missing]
+        if ".." in words[0] + words[1] or image.stem in samples:
+            problems.append(f"{where}: {words[0]} is there twice, or leaves the folder")
+        samples[image.stem] = Sample(name=image.stem, image=image, label=mask)
+    return tuple(samples.values())
+
+
+def _from_csv(path: Path) -> LabelSpace:
+    """Number the classes in the order of their ids; void may have any id."""
+    rows = csv.DictReader(read_lines(path))
+    try:
+        classes = sorted(
+            (int(row["id"]), row["name"], (int(row["r"]), int(row["g"]), int(row["b"])))
+            for row in rows
+        )
+    except (KeyError, TypeError, ValueError) as wrong:
+        raise DataError(f"{path}: expected the columns id,name,r,g,b; {wrong!r}") from wrong
+    void = [number for number, name, _ in classes if name.lower() in _VOID_NAMES]
+    named = [row for row in classes if row[0] not in void]
+    return LabelSpace(
+        names=tuple(name for _, name, _ in named),
+        colors=tuple(color for _, _, color in named),
+        from_disk={number: i for i, (number, _, _) in enumerate(named)}
+        | dict.fromkeys(void or [IGNORE], IGNORE),
+    )

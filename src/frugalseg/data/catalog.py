@@ -1,0 +1,105 @@
+"""The layouts of data sets that can be read, and the one function that opens any of them."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from frugalseg.core.errors import ConfigError, DataError, unknown
+from frugalseg.core.progress import Progress, silent
+from frugalseg.data import camvid, folder, yolo
+from frugalseg.data.dataset import Dataset
+
+BELT_NAME = "belt"
+BELT_ARGUMENTS: Mapping[str, Any] = MappingProxyType(
+    {"train": 400, "val": 100, "seed": 0, "size": (192, 256)}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """A layout: whether a folder has it, and how to read it."""
+
+    detect: Callable[[Path], bool]
+    read: Callable[[Path], Dataset]
+
+
+FORMATS: Mapping[str, Format] = MappingProxyType(
+    {
+        "camvid": Format(detect=camvid.detect, read=camvid.read),
+        "folder": Format(detect=folder.detect, read=folder.read),
+        "yolo": Format(detect=yolo.detect, read=yolo.read),
+    }
+)
+
+_LAYOUTS = (
+    "folder: images/ and masks/ (with train/ and val/ in both, or without)",
+    "camvid: train/ and trainannot/, val/ and valannot/",
+    "yolo: data.yaml, images/ and labels/",
+)
+
+
+def open_dataset(
+    source: str | Path,
+    *,
+    format: str | None = None,
+    cache: Path | None = None,
+    progress: Progress = silent,
+) -> Dataset:
+    """Open a folder in any layout that is known; "belt" is the embedded set.
+
+    The embedded set is drawn once, into a folder below `cache` (by default the user's cache
+    folder). For a folder of that name write "./belt".
+    """
+    if source == BELT_NAME:
+        return _belt(cache or user_cache(), progress)
+    root = Path(source)
+    if not root.is_dir():
+        what = "not a folder" if root.exists() else "no such folder"
+        raise DataError(f"{root}: {what}; name the folder of a data set, or {BELT_NAME!r}")
+    if format is None:
+        format = _detected(root)
+    if format not in FORMATS:
+        raise unknown("data format", format, FORMATS)
+    if not FORMATS[format].detect(root):
+        raise DataError(f"{root}: not of the layout {format!r}; expected one of", _LAYOUTS)
+    return FORMATS[format].read(root)
+
+
+def user_cache() -> Path:
+    """Name the folder for what can be made again."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "frugalseg"
+
+
+def _detected(root: Path) -> str:
+    if not any(root.iterdir()):
+        raise DataError(f"{root}: the folder is empty; a data set has one of the layouts", _LAYOUTS)
+    names = [name for name, layout in FORMATS.items() if layout.detect(root)]
+    if len(names) > 1:
+        raise ConfigError(f"{root} could be {' or '.join(names)}; say which with format=")
+    if not names:
+        raise DataError(f"{root}: no data set of a known layout; expected one of", _LAYOUTS)
+    return names[0]
+
+
+def _belt(cache: Path, progress: Progress) -> Dataset:
+    from frugalseg import __version__
+    from frugalseg.data.belt import write_belt
+
+    root = cache / f"{BELT_NAME}-{__version__}-{_belt_hash()}"
+    if not root.is_dir():  # it appears under its name when it is complete
+        write_belt(root, **BELT_ARGUMENTS, progress=partial(progress, BELT_NAME))
+    return replace(folder.read(root), format=BELT_NAME)
+
+
+def _belt_hash() -> str:
+    """Hash the arguments, and the code that draws: a changed scene is another data set."""
+    code = sorted(Path(__file__).parent.glob("belt*.py"))
+    content = [json.dumps(dict(BELT_ARGUMENTS)).encode(), *(file.read_bytes() for file in code)]
+    return hashlib.sha256(b"".join(content)).hexdigest()[:8]

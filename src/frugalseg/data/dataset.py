@@ -1,0 +1,153 @@
+"""Dataset: which files belong together, and how a label file becomes train ids."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frugalseg.core.errors import DataError
+from frugalseg.core.labels import LabelSpace
+from frugalseg.imaging.read import IMAGE_SUFFIXES, LOSSY, MASK_SUFFIXES, read_image, read_mask
+
+Rasterise = Callable[[Path, tuple[int, int]], NDArray[np.uint8]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One picture and its label file: a mask, or polygons as text."""
+
+    name: str
+    image: Path
+    label: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """Samples by split ("train", "val", perhaps "test"), listed and matched but not decoded.
+
+    `rasterise` turns a label file, given the (height, width) of its picture, into train ids
+    with 255 for ignore. It can be pickled, so that workers can have it.
+    """
+
+    root: Path
+    format: str
+    labels: LabelSpace
+    splits: Mapping[str, tuple[Sample, ...]]
+    rasterise: Rasterise
+
+    def split(self, name: str) -> tuple[Sample, ...]:
+        """Give the samples of one split; a split that is absent or empty is an error."""
+        if samples := self.splits.get(name):
+            return samples
+        there = ", ".join(s for s, samples in self.splits.items() if samples) or "none"
+        raise DataError(f"{self.root}: no split {name!r} with images; there is: {there}")
+
+    def load(self, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Decode one sample: the upright picture HxWx3, and its train ids HxW."""
+        image_HWC = read_image(sample.image)
+        height, width = image_HWC.shape[:2]
+        labels_HW = self.rasterise(sample.label, (height, width))
+        if labels_HW.shape != (height, width):
+            raise DataError(_other_size(sample, labels_HW.shape, (height, width)))
+        return image_HWC, labels_HW
+
+
+def rasterise_mask(path: Path, size: tuple[int, int], *, labels: LabelSpace) -> NDArray[np.uint8]:
+    """Read a mask of values as train ids, at its own size; the picture's does not matter."""
+    return to_train_ids(read_mask(path), path, labels=labels)
+
+
+def to_train_ids(
+    values_HW: NDArray[np.uint8], path: Path, *, labels: LabelSpace
+) -> NDArray[np.uint8]:
+    """Map values on disk to train ids; refuses values that the label space does not declare.
+
+    >>> labels = LabelSpace.of(["sky", "road"], ignore_on_disk=[11])
+    >>> to_train_ids(np.array([[1, 11]], np.uint8), Path("a.png"), labels=labels).tolist()
+    [[1, 255]]
+    """
+    table = np.zeros(256, dtype=np.uint8)
+    declared = np.zeros(256, dtype=np.bool_)
+    for value, train_id in labels.from_disk.items():
+        table[value], declared[value] = train_id, True
+    if not (known_HW := declared[values_HW]).all():
+        strange = ", ".join(str(v) for v in np.unique(values_HW[~known_HW]))
+        raise DataError(
+            f"{path}: undeclared mask values {strange}; declared are {ranges(labels.from_disk)}"
+        )
+    train_ids_HW: NDArray[np.uint8] = table[values_HW]
+    return train_ids_HW
+
+
+def files_by_stem(folder: Path, suffixes: Collection[str], problems: list[str]) -> dict[str, Path]:
+    """List the files of one folder by stem, sorted; two of the same stem are a problem.
+
+    Hidden files and other kinds of file are passed over (`data check` names them).
+    """
+    files: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.name.startswith(".") or path.suffix.lower() not in suffixes:
+            continue
+        if path.stem in files:
+            problems.append(
+                f"{path}: same name as {files[path.stem].name}; keep one of them"
+                " or rename it together with its label"
+            )
+        else:
+            files[path.stem] = path
+    return files
+
+
+def match_masks(images: Path, masks: Path, problems: list[str]) -> tuple[Sample, ...]:
+    """Match two folders by stem; a file without partner is a problem, as is a lossy mask."""
+    image_by_stem = files_by_stem(images, IMAGE_SUFFIXES, problems)
+    mask_by_stem = files_by_stem(masks, IMAGE_SUFFIXES, problems)
+    for stem, path in image_by_stem.items():
+        if stem not in mask_by_stem:
+            problems.append(f"{path}: no mask; expected {masks / stem}.png")
+    for stem, path in mask_by_stem.items():
+        if stem not in image_by_stem:
+            problems.append(f"{path}: no image for this mask in {images}")
+        if path.suffix.lower() not in MASK_SUFFIXES:
+            problems.append(f"{path}: {LOSSY}")
+    return tuple(
+        Sample(name=stem, image=path, label=mask_by_stem[stem])
+        for stem, path in image_by_stem.items()
+        if stem in mask_by_stem
+    )
+
+
+def refuse(root: Path, problems: Sequence[str]) -> None:
+    """Raise all problems together, if there are any."""
+    if problems:
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise DataError(f"{root}: {count} in this data set", problems)
+
+
+def ranges(values: Mapping[int, int] | set[int]) -> str:
+    """Write numbers briefly.
+
+    >>> ranges({0, 1, 2, 255})
+    '0-2, 255'
+    """
+    parts: list[list[int]] = []
+    for value in sorted(values):
+        if parts and parts[-1][-1] == value - 1:
+            parts[-1] = [parts[-1][0], value]
+        else:
+            parts.append([value])
+    return ", ".join("-".join(map(str, part)) for part in parts)
+
+
+def _other_size(sample: Sample, mask: tuple[int, ...], image: tuple[int, int]) -> str:
+    hint = (
+        "the photograph has an EXIF rotation, so turn the mask as it is displayed"
+        if mask == image[::-1]
+        else "masks need the size of their image"
+    )
+    return (
+        f"{sample.label}: mask is {mask[1]} px wide and {mask[0]} high,"
+        f" {sample.image.name} is {image[1]} wide and {image[0]} high; {hint}"
+    )

@@ -1,0 +1,58 @@
+"""What a user writes down about the classes, in YAML or as a list of names."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from frugalseg.core.errors import DataError
+
+BACKGROUND = "background"
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file whose top level is "key: value" lines."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as wrong:
+        raise DataError(f"{path}: not readable as YAML ({wrong})") from wrong
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise DataError(f"{path}: expected lines of the form 'key: value', such as 'names:'")
+    return values
+
+
+def read_lines(path: Path) -> list[str]:
+    """Read a text file as lines, blank ones included, so that they can be numbered."""
+    try:
+        return path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as wrong:
+        raise DataError(f"{path}: not readable as text ({wrong})") from wrong
+
+
+def class_names(names: object, path: Path) -> tuple[str, ...]:
+    """Check names, given as a list or as a mapping from the ids 0, 1, 2 ... to names.
+
+    >>> class_names({1: "road", 0: "sky"}, Path("labels.yaml"))
+    ('sky', 'road')
+    """
+    if isinstance(names, Mapping):
+        if sorted(names, key=str) != sorted(range(len(names)), key=str):
+            raise DataError(f"{path}: names must have the ids 0, 1, 2 ..., got {list(names)}")
+        names = [names[i] for i in range(len(names))]
+    if not isinstance(names, list) or not names:
+        raise DataError(f"{path}: names must be a list of class names, got {names!r}")
+    if wrong := [name for name in names if not isinstance(name, str) or not name.strip()]:
+        raise DataError(f"{path}: names are text; put into quotes: {wrong}")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(f"{path}: class names must differ; there twice: {', '.join(twice)}")
+    return tuple(names)
+
+
+def background_of(names: tuple[str, ...]) -> int | None:
+    """Find the class that is called "background", in any case of letters.
+
+    >>> background_of(("Background", "bag"))
+    0
+    """
+    return next((i for i, name in enumerate(names) if name.lower() == BACKGROUND), None)

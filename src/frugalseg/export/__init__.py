@@ -1,0 +1,1 @@
+"""Network to file, and the proof that the file computes the same."""

@@ -1,0 +1,51 @@
+"""LiteRT (.tflite) in fp32: raw uint8 pixels in, class scores out."""
+
+import contextlib
+import io
+import logging
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from frugalseg.core.errors import require
+from frugalseg.core.inputs import InputSpec
+from frugalseg.export.calibration import Pictures
+from frugalseg.export.lowering import Deployed, example, lower
+from frugalseg.export.tidy import tidy
+from frugalseg.models.network import Network
+
+
+def export_litert(network: Network, spec: InputSpec, path: Path, *, pictures: Pictures) -> None:
+    """Write the network as fp32 .tflite. `pictures` are not needed: nothing is calibrated."""
+    convert(network, spec, path, raw=True)
+
+
+def convert(network: Network, spec: InputSpec, path: Path, *, raw: bool) -> None:
+    """Convert with litert-torch and tidy the result; `raw` as in `Deployed`."""
+    with quiet():
+        litert_torch = require("litert_torch", extra="export")
+        module = Deployed(lower(network), spec, raw=raw).eval()
+        litert_torch.convert(module, (example(spec, raw=raw),)).export(str(path))
+    tidy(path)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what converters print, from Python and from C, to show it only if they fail."""
+    sys.stdout.flush(), sys.stderr.flush()
+    with tempfile.TemporaryFile() as kept, contextlib.ExitStack() as undo:
+        for handle in (1, 2):
+            copy = os.dup(handle)
+            undo.callback(os.close, copy)
+            undo.callback(os.dup2, copy, handle)
+            os.dup2(kept.fileno(), handle)
+        undo.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        undo.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        level = logging.root.manager.disable
+        undo.callback(logging.disable, level)
+        logging.disable(logging.CRITICAL)
+        yield

@@ -1,0 +1,55 @@
+"""LiteRT int8: static activations, weights per channel, pixel - 128 in and int8 scores out."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from frugalseg.core.errors import ConfigError, require
+from frugalseg.core.inputs import InputSpec
+from frugalseg.export.calibration import Pictures
+from frugalseg.export.litert import convert, quiet
+from frugalseg.export.tidy import tidy
+from frugalseg.models.network import Network
+
+
+def export_litert_int8(
+    network: Network, spec: InputSpec, path: Path, *, pictures: Pictures
+) -> None:
+    """Write the network as int8 .tflite, its ranges measured on `pictures`.
+
+    Post-training quantisation by AI Edge Quantizer; min and max of each tensor are averaged
+    over the pictures. The range of the input is not measured but set, to that of all pixels, so
+    that its int8 values are pixel - 128 exactly.
+    """
+    feeds = [(picture[None].astype(np.float32) - spec.mean) / spec.std for picture in pictures]
+    if not feeds:
+        raise ConfigError("int8 needs at least one calibration picture")
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "float.tflite"
+        convert(network, spec, source, raw=False)
+        with quiet():
+            _quantise(source, path, feeds, spec)
+    tidy(path)
+
+
+def _quantise(source: Path, path: Path, feeds: list[Any], spec: InputSpec) -> None:
+    aeq = require("ai_edge_quantizer", extra="export")
+    interpreter = require("ai_edge_litert.interpreter", extra="")
+    recipes = aeq.recipe_manager.RecipeManager()
+    recipes.add_static_config(
+        ".*", aeq.qtyping.TFLOperationName.ALL_SUPPORTED,
+        activation_num_bits=8, weight_num_bits=8,
+    )  # fmt: skip
+    quantizer = aeq.quantizer.Quantizer(str(source), recipes.get_quantization_recipe())
+    signatures = interpreter.Interpreter(model_path=str(source)).get_signature_list()
+    key, signature = next(iter(signatures.items()))
+    name = signature["inputs"][0]
+    ranges = quantizer.calibrate({key: [{name: feed} for feed in feeds]})
+    for tensor in ranges:
+        if tensor.startswith(f"{key}_{name}"):
+            for bound, pixel in (("min", 0), ("max", 255)):
+                value = (pixel - spec.mean) / spec.std
+                ranges[tensor][bound] = np.full_like(ranges[tensor][bound], value)
+    quantizer.quantize(ranges).export_model(str(path), overwrite=True)

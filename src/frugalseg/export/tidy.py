@@ -1,0 +1,216 @@
+"""Removes operators that the converter leaves in a .tflite file but that compute nothing.
+
+Where one map feeds two convolutions, the converter changes its layout to channels first, pads
+it there, and changes it back. Three rules bring back one convolution that pads by itself:
+
+    transpose, transpose back                 ->  nothing
+    transpose, pad, transpose back            ->  pad of the other axes
+    pad as SAME does, convolution (VALID)     ->  convolution (SAME)
+
+Each tensor so removed is a whole copy of a map in memory. Then operators without readers go, and
+tensors that nothing refers to, for which TensorFlow Lite Micro would set memory aside. Names of
+tensors, up to 40 % of a small file, are cut to the path of the layer. Weights that the quantiser
+appended behind the flatbuffer, where not every reader looks, come back into it.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frugalseg.core.errors import require
+from frugalseg.core.files import complete_file
+
+SPATIAL = (1, 2)  # of NHWC
+
+
+def tidy(path: Path) -> None:
+    """Rewrite the file in place; what it computes stays the same to the bit."""
+    flatbuffers = require("flatbuffers", extra="export")
+    schema = require("ai_edge_litert.schema_py_generated", extra="export")
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(bytearray(path.read_bytes()), 0))
+    graph = _Graph(model, schema)
+    while graph.merge_transposes() or graph.move_pads() or graph.absorb_pads():
+        graph.drop_unread()
+    graph.drop_orphans()
+    graph.shorten_names()
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    with complete_file(path) as draft:
+        draft.write_bytes(bytes(builder.Output()))
+
+
+def layer_of(name: str) -> str:
+    """Return the path of the layer in a tensor name of the converter; empty if there is none.
+
+    >>> layer_of("a.lowering.Deployed/torch.nn.container.Sequential_stage4/b.Block_1/x_0;extra")
+    'stage4.1.0'
+    >>> layer_of("arith.constant12")
+    ''
+    """
+    parts = name.split(";", maxsplit=1)[0].split("/")[1:]
+    classes = (part.rpartition(".")[2] for part in parts)
+    return ".".join(c.partition("_")[2] for c in classes if c.partition("_")[2])
+
+
+def _take_in_buffers(model: Any, raw: bytearray) -> None:
+    """Bring buffers that lie behind the flatbuffer back into the model."""
+    for buffer in model.buffers:
+        if buffer.offset > 1:
+            end = buffer.offset + buffer.size
+            buffer.data = np.frombuffer(bytes(raw[buffer.offset : end]), np.uint8)
+            buffer.offset = buffer.size = 0
+
+
+class _Graph:
+    """The one subgraph of a model, with who writes and who reads each tensor."""
+
+    def __init__(self, model: Any, schema: Any) -> None:
+        self.model, self.schema, self.graph = model, schema, model.subgraphs[0]
+        names = {v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}
+        self.kinds = [
+            names[max(c.builtinCode, c.deprecatedBuiltinCode)] for c in model.operatorCodes
+        ]
+
+    def merge_transposes(self) -> bool:
+        """Let readers of a transposed-back tensor read the original one."""
+        writers = self._writers()
+        for op in self._of("TRANSPOSE"):
+            before = writers.get(int(op.inputs[0]))
+            if before is not None and self._kind(before) == "TRANSPOSE" and self._undo(before, op):
+                return self._redirect(int(op.outputs[0]), int(before.inputs[0]))
+        return False
+
+    def move_pads(self) -> bool:
+        """Turn transpose, pad, transpose back into a pad of the original tensor."""
+        writers = self._writers()
+        for op in self._of("TRANSPOSE"):
+            pad = writers.get(int(op.inputs[0]))
+            if pad is None or self._kind(pad) not in {"PAD", "PADV2"}:
+                continue
+            first = writers.get(int(pad.inputs[0]))
+            if first is None or self._kind(first) != "TRANSPOSE" or not self._undo(first, op):
+                continue
+            amounts = self._constant(int(pad.inputs[1]))[self._constant(int(op.inputs[1]))]
+            pad.inputs = [
+                int(first.inputs[0]),
+                self._new_constant(pad.inputs[1], amounts),
+                *pad.inputs[2:],
+            ]
+            pad.outputs = [int(op.outputs[0])]
+            self.graph.operators = [o for o in self.graph.operators if o is not op]
+            return True
+        return False
+
+    def absorb_pads(self) -> bool:
+        """Let a strided convolution do the padding that SAME means."""
+        writers = self._writers()
+        for op in [*self._of("CONV_2D"), *self._of("DEPTHWISE_CONV_2D")]:
+            pad = writers.get(int(op.inputs[0]))
+            options = op.builtinOptions
+            if (
+                pad is not None
+                and self._kind(pad) == "PAD"
+                and options.padding == self.schema.Padding.VALID
+                and self._is_same(pad, op)
+            ):
+                options.padding = self.schema.Padding.SAME
+                op.inputs = [int(pad.inputs[0]), *op.inputs[1:]]
+                return True
+        return False
+
+    def drop_unread(self) -> None:
+        """Remove operators whose results nobody reads."""
+        while True:
+            read = {int(i) for op in self.graph.operators for i in op.inputs}
+            read |= {int(i) for i in self.graph.outputs}
+            kept = [o for o in self.graph.operators if any(int(i) in read for i in o.outputs)]
+            if len(kept) == len(self.graph.operators):
+                return
+            self.graph.operators = kept
+
+    def drop_orphans(self) -> None:
+        """Remove tensors that nothing refers to, and number the others anew."""
+        graph = self.graph
+        used = {int(i) for op in graph.operators for i in (*op.inputs, *op.outputs) if i >= 0}
+        used |= {int(i) for i in (*graph.inputs, *graph.outputs)}
+        kept = sorted(used)
+        new = {old: number for number, old in enumerate(kept)} | {-1: -1}
+        graph.tensors = [graph.tensors[i] for i in kept]
+        for op in graph.operators:
+            op.inputs = [new[int(i)] for i in op.inputs]
+            op.outputs = [new[int(i)] for i in op.outputs]
+        graph.inputs = [new[int(i)] for i in graph.inputs]
+        graph.outputs = [new[int(i)] for i in graph.outputs]
+        for signature in self.model.signatureDefs or []:
+            for named in (*signature.inputs, *signature.outputs):
+                named.tensorIndex = new[named.tensorIndex]
+
+    def shorten_names(self) -> None:
+        """Name maps by the layer that writes them, constants by number; inputs, outputs stay."""
+        graph = self.graph
+        ends = {int(i) for i in (*graph.inputs, *graph.outputs)}
+        maps = set(self._writers())
+        taken: set[str] = set()
+        for number, tensor in enumerate(graph.tensors):
+            if number in ends:
+                continue
+            layer = layer_of(bytes(tensor.name or b"").decode()) if number in maps else ""
+            name = layer if layer and layer not in taken else f"{layer}:{number}".lstrip(":")
+            taken.add(name)
+            tensor.name = name.encode()
+
+    def _of(self, kind: str) -> list[Any]:
+        return [op for op in self.graph.operators if self._kind(op) == kind]
+
+    def _kind(self, op: Any) -> str:
+        return str(self.kinds[op.opcodeIndex])
+
+    def _writers(self) -> dict[int, Any]:
+        return {int(i): op for op in self.graph.operators for i in op.outputs}
+
+    def _redirect(self, old: int, new: int) -> bool:
+        """Let all readers of tensor `old` read `new`; an output of the graph keeps its tensor."""
+        if old in {int(i) for i in self.graph.outputs}:
+            return False
+        for op in self.graph.operators:
+            op.inputs = [new if int(i) == old else int(i) for i in op.inputs]
+        return True
+
+    def _undo(self, first: Any, second: Any) -> bool:
+        there = self._constant(int(first.inputs[1]))
+        back = self._constant(int(second.inputs[1]))
+        return bool((there[back] == np.arange(len(there))).all())
+
+    def _is_same(self, pad: Any, op: Any) -> bool:
+        """Whether the pad adds what SAME would: the odd pixel of each axis at the end."""
+        amounts = self._constant(int(pad.inputs[1]))
+        shape = self.graph.tensors[int(pad.inputs[0])].shape
+        kernel = self.graph.tensors[int(op.inputs[1])].shape
+        options = op.builtinOptions
+        strides = (options.strideH, options.strideW)
+        dilations = (options.dilationHFactor, options.dilationWFactor)
+        for axis, stride, dilation in zip(SPATIAL, strides, dilations, strict=True):
+            reach = (int(kernel[axis]) - 1) * dilation + 1
+            total = max(0, (-(-int(shape[axis]) // stride) - 1) * stride + reach - int(shape[axis]))
+            if tuple(amounts[axis]) != (total // 2, total - total // 2):
+                return False
+        return not amounts[0].any() and not amounts[3].any()
+
+    def _constant(self, index: int) -> NDArray[np.int32]:
+        tensor = self.graph.tensors[index]
+        data = np.asarray(self.model.buffers[tensor.buffer].data, np.uint8)
+        return data.view(np.int32).reshape(tensor.shape)
+
+    def _new_constant(self, like: int, values: NDArray[np.int32]) -> int:
+        """Add a constant shaped as tensor `like`; others may still read that one."""
+        old = self.graph.tensors[int(like)]
+        buffer, tensor = self.schema.BufferT(), self.schema.TensorT()
+        buffer.data = np.frombuffer(np.ascontiguousarray(values, np.int32).tobytes(), np.uint8)
+        self.model.buffers.append(buffer)
+        vars(tensor).update(vars(old))
+        tensor.buffer = len(self.model.buffers) - 1
+        tensor.name = bytes(old.name or b"pad") + b"/nhwc"
+        self.graph.tensors.append(tensor)
+        return len(self.graph.tensors) - 1

@@ -1,0 +1,59 @@
+"""All networks. The key is the name of the file that holds the network."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from frugalseg.core.errors import ConfigError, unknown
+from frugalseg.models.enet import ENet, ENetConfig
+from frugalseg.models.frugalnet import FrugalNet, FrugalNetConfig
+from frugalseg.models.network import Network
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """How to build one network: a config class and what takes such a config."""
+
+    config: Callable[..., Any]
+    build: Callable[[Any], Network]
+
+
+MODELS: Mapping[str, Entry] = MappingProxyType(
+    {
+        "enet": Entry(ENetConfig, ENet),
+        "frugalnet": Entry(FrugalNetConfig, FrugalNet),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """A network as data: its name and the settings of its config.
+
+    >>> small = Architecture(name="frugalnet", settings={"num_classes": 2, "width": 0.25})
+    >>> small.build().num_classes
+    2
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+
+    def build(self) -> Network:
+        """Build the network with fresh weights; raises ConfigError for a wrong setting."""
+        if self.name not in MODELS:
+            raise unknown("model", self.name, MODELS)
+        entry = MODELS[self.name]
+        known = {field.name for field in dataclasses.fields(entry.config)}  # type: ignore[arg-type]
+        for setting in self.settings:
+            if setting not in known:
+                raise unknown(f"setting of {self.name}", setting, known)
+        try:
+            return entry.build(entry.config(**self.settings))
+        except TypeError as wrong:
+            raise ConfigError(f"{self.name}: {wrong}") from wrong
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {"name": self.name, "settings": dict(self.settings)}

@@ -1,0 +1,212 @@
+"""ENet (Paszke, Chaurasia, Kim, Culurciello 2016, arXiv 1606.02147), after the authors' network.
+
+Where the paper's Table 1 leaves details open (biases, batch norm, which ReLU), this follows the
+layer specification that the authors trained: convolutions in the middle of a bottleneck have a
+bias, there is no activation after the expansion, the decoder uses ReLU, and the internal width
+of a bottleneck is a quarter of its output.
+
+Two departures, neither of which changes what is computed:
+
+* The 3x3 transposed convolution (stride 2, padding 1, output padding 1) is written as the 4x4
+  one (padding 1) with a zero last row and column when the network is exported.
+* Unpooling to remembered positions is written with a comparison (`Unpool`), since no engine has
+  an operator for it. Where two pixels of a 2x2 window tie, both receive the value.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from frugalseg.core.errors import ConfigError
+from frugalseg.models.network import Network, resize
+
+BN_EPS = 1e-3
+ASYMMETRIC = 0  # stands for "1x5 then 5x1" among the dilations below
+STAGE = (1, 2, ASYMMETRIC, 4, 1, 8, ASYMMETRIC, 16)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ENetConfig:
+    """Shape of an ENet. `unpool="bilinear"` is a deploy variant: see the table of the README.
+
+    With "indices" (the paper) the decoder puts each value back where the encoder's maximum was.
+    With "bilinear" it resizes instead: no comparison, no second copy of the encoder's map.
+    """
+
+    num_classes: int
+    channels: int = 3
+    unpool: str = "indices"
+
+    def __post_init__(self) -> None:
+        if self.unpool not in {"indices", "bilinear"}:
+            raise ConfigError(f"unpool must be 'indices' or 'bilinear', got {self.unpool!r}")
+
+
+class Initial(nn.Module):
+    """3x3 stride-2 convolution to 13 channels beside a 2x2 max pooling of the image."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, 16 - channels, 3, stride=2, padding=1)
+        self.norm = _norm(16)
+        self.act = nn.PReLU(16)
+
+    def forward(self, image_NCHW: Tensor) -> Tensor:
+        """Return (N, 16, ceil(H / 2), ceil(W / 2))."""
+        pooled = _max_pool(image_NCHW)
+        out: Tensor = self.act(self.norm(torch.cat([self.conv(image_NCHW), pooled], dim=1)))
+        return out
+
+
+class Bottleneck(nn.Module):
+    """1x1 down, a middle convolution, 1x1 up; added to the input. Encoder: PReLU; decoder: ReLU."""
+
+    def __init__(
+        self, channels: int, *, dilation: int = 1, dropout: float = 0.0, prelu: bool = True
+    ) -> None:
+        super().__init__()
+        inner = channels // 4
+        act = nn.PReLU if prelu else _relu
+        self.main = nn.Sequential(
+            nn.Conv2d(channels, inner, 1, bias=False), _norm(inner), act(inner),
+            *_middle(inner, dilation), _norm(inner), act(inner),
+            nn.Conv2d(inner, channels, 1, bias=False), _norm(channels),
+            *([nn.Dropout2d(dropout)] if dropout else []),
+        )  # fmt: skip
+        self.act = act(channels)
+
+    def forward(self, x_NChw: Tensor) -> Tensor:
+        """Keep the shape."""
+        out: Tensor = self.act(self.main(x_NChw) + x_NChw)
+        return out
+
+
+class Down(nn.Module):
+    """Bottleneck that halves the map; hands out what `Up` needs to put values back."""
+
+    def __init__(self, c_in: int, c_out: int, *, dropout: float) -> None:
+        super().__init__()
+        inner = c_out // 4
+        self.more = c_out - c_in
+        self.main = nn.Sequential(
+            nn.Conv2d(c_in, inner, 2, stride=2, bias=False), _norm(inner), nn.PReLU(inner),
+            *_middle(inner, 1), _norm(inner), nn.PReLU(inner),
+            nn.Conv2d(inner, c_out, 1, bias=False), _norm(c_out), nn.Dropout2d(dropout),
+        )  # fmt: skip
+        self.act = nn.PReLU(c_out)
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """Return (N, C_out, ceil(H / 2), ceil(W / 2))."""
+        x_NCHW = _pad_even(x_NCHW)
+        skip = F.pad(_max_pool(x_NCHW), (0, 0, 0, 0, 0, self.more))
+        out: Tensor = self.act(self.main(x_NCHW) + skip)
+        return out
+
+
+class Up(nn.Module):
+    """Bottleneck that doubles the map, its skip unpooled to where the encoder's maxima were."""
+
+    def __init__(self, c_in: int, c_out: int, *, unpool: str) -> None:
+        super().__init__()
+        inner = c_out // 4
+        self.unpool = unpool
+        self.main = nn.Sequential(
+            nn.Conv2d(c_in, inner, 1, bias=False), _norm(inner), nn.ReLU(),
+            nn.ConvTranspose2d(inner, inner, 3, stride=2, padding=1, output_padding=1),
+            _norm(inner), nn.ReLU(),
+            nn.Conv2d(inner, c_out, 1, bias=False), _norm(c_out),
+        )  # fmt: skip
+        self.skip = nn.Sequential(nn.Conv2d(c_in, c_out, 1, bias=False), _norm(c_out))
+        self.act = nn.ReLU()
+
+    def forward(self, x_NChw: Tensor, before_NCHW: Tensor) -> Tensor:
+        """`before_NCHW` is the map that the encoder pooled; the result has its size."""
+        main, skip = self.main(x_NChw), self.skip(x_NChw)
+        even = _pad_even(before_NCHW)
+        raise_ = unpool if self.unpool == "indices" else _resize_like
+        skip = raise_(skip, even)
+        height, width = before_NCHW.shape[-2:]
+        out: Tensor = self.act(main + skip)
+        return out if out.shape[-2:] == (height, width) else out[..., :height, :width]
+
+
+def unpool(x_NChw: Tensor, before_NCHW: Tensor) -> Tensor:
+    """Put each value of x at the place of the maximum in its 2x2 window of `before`; else zero.
+
+    The same as max_unpool2d with the indices of max_pool2d, but for ties: there every maximal
+    pixel gets the value. `before` has even sides; both have the same number of channels.
+
+    >>> before = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
+    >>> unpool(torch.tensor([[[[9.0]]]]), before)
+    tensor([[[[0., 0.],
+              [0., 9.]]]])
+    """
+    size = before_NCHW.shape[-2:]
+    largest = F.interpolate(F.max_pool2d(before_NCHW, 2), size=size, mode="nearest")
+    value = F.interpolate(x_NChw, size=size, mode="nearest")
+    return torch.where(before_NCHW >= largest, value, torch.zeros_like(value))
+
+
+def _resize_like(x_NChw: Tensor, before_NCHW: Tensor) -> Tensor:
+    return resize(x_NChw, before_NCHW.shape[-2:])
+
+
+class ENet(Network):
+    """Encoder of 23 bottlenecks to 1/8, light decoder back to the full size."""
+
+    def __init__(self, config: ENetConfig) -> None:
+        super().__init__()
+        self.num_classes, self.channels = config.num_classes, config.channels
+        self.initial = Initial(config.channels)
+        self.down1 = Down(16, 64, dropout=0.01)
+        self.stage1 = nn.Sequential(*(Bottleneck(64, dropout=0.01) for _ in range(4)))
+        self.down2 = Down(64, 128, dropout=0.1)
+        deep = partial(Bottleneck, 128, dropout=0.1)
+        self.stage2 = nn.Sequential(*(deep(dilation=d) for d in STAGE * 2))
+        self.up4 = Up(128, 64, unpool=config.unpool)
+        self.stage4 = nn.Sequential(*(Bottleneck(64, prelu=False) for _ in range(2)))
+        self.up5 = Up(64, 16, unpool=config.unpool)
+        self.stage5 = Bottleneck(16, prelu=False)
+        self.classify = nn.ConvTranspose2d(16, config.num_classes, 2, stride=2)
+
+    def native(self, image_NCHW: Tensor) -> Tensor:
+        """Return logits at full size, (N, classes, H, W)."""
+        half = self.initial(image_NCHW)
+        quarter = self.stage1(self.down1(half))
+        eighth = self.stage2(self.down2(quarter))
+        raised = self.stage5(self.up5(self.stage4(self.up4(eighth, quarter)), half))
+        height, width = image_NCHW.shape[-2:]
+        logits: Tensor = self.classify(raised)
+        return logits if logits.shape[-2:] == (height, width) else logits[..., :height, :width]
+
+
+def _middle(inner: int, dilation: int) -> list[nn.Module]:
+    if dilation == ASYMMETRIC:
+        return [
+            nn.Conv2d(inner, inner, (1, 5), padding=(0, 2), bias=False),
+            nn.Conv2d(inner, inner, (5, 1), padding=(2, 0)),
+        ]
+    return [nn.Conv2d(inner, inner, 3, padding=dilation, dilation=dilation)]
+
+
+def _norm(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, eps=BN_EPS)
+
+
+def _relu(_channels: int) -> nn.ReLU:
+    return nn.ReLU()
+
+
+def _max_pool(x_NCHW: Tensor) -> Tensor:
+    return F.max_pool2d(_pad_even(x_NCHW), 2)
+
+
+def _pad_even(x_NCHW: Tensor) -> Tensor:
+    """Repeat the last row or column of an odd side: no new maximum, no new position."""
+    height, width = x_NCHW.shape[-2:]
+    if height % 2 == 0 and width % 2 == 0:
+        return x_NCHW
+    return F.pad(x_NCHW, (0, width % 2, 0, height % 2), mode="replicate")

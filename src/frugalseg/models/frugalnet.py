@@ -1,0 +1,132 @@
+"""frugalnet: our own network, made for int8 and for little activation memory.
+
+Three rules, each for the sake of the device:
+
+* Memory. A map at half size costs 64 times one at 1/16 per channel, so channels are few where
+  maps are large: 12, 32, 64, 128 at 1/2, 1/4, 1/8, 1/16. Nothing is ever expanded: a block holds
+  its input, a narrower inside, and its output. Scores leave at 1/4 of the image.
+* int8. Only convolution, ReLU, addition, global mean and bilinear resizing: operators with
+  one scale per tensor whose ranges a ReLU or a batch norm keeps narrow.
+* Receptive field. Poles and belts are thin but roads are wide: the 1/16 blocks dilate by
+  1, 2, 4, 8 and a global mean joins them.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from frugalseg.core.errors import ConfigError
+from frugalseg.models.network import Network, conv1x1, conv3x3, resize
+
+DILATIONS = (1, 2, 4, 8)
+WIDTHS = (0.2, 4.0)
+DEPTHS = (1, 8)
+FINE_STEP_BELOW = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrugalNetConfig:
+    """Shape of a frugalnet: `width` scales channels, `depth` the number of blocks.
+
+    width 0.5, depth 1 has some 0.13 M parameters, width 1, depth 2 some 0.75 M.
+    """
+
+    num_classes: int
+    channels: int = 3
+    width: float = 1.0
+    depth: int = 2
+
+    def __post_init__(self) -> None:
+        for name, value, (low, high) in (
+            ("width", self.width, WIDTHS),
+            ("depth", self.depth, DEPTHS),
+        ):
+            if not low <= value <= high:
+                raise ConfigError(f"frugalnet {name} must be {low} to {high}, got {value}")
+
+    def scaled(self, channels: int) -> int:
+        """Scale a channel count by the width, to a multiple of 8 (of 4 below 16)."""
+        wanted = channels * self.width
+        step = 4 if wanted < FINE_STEP_BELOW else 8
+        return max(step, round(wanted / step) * step)
+
+
+class Block(nn.Module):
+    """Residual block: 1x1 to half the channels, 3x3 dilated, 1x1 back, add, ReLU."""
+
+    def __init__(self, channels: int, dilation: int) -> None:
+        super().__init__()
+        inner = max(4, channels // 2)
+        self.narrow = conv1x1(channels, inner)
+        self.spread = conv3x3(inner, inner, dilation=dilation)
+        self.widen = conv1x1(inner, channels, relu=False)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x_NChw: Tensor) -> Tensor:
+        """Keep the shape."""
+        out: Tensor = self.relu(x_NChw + self.widen(self.spread(self.narrow(x_NChw))))
+        return out
+
+
+class Join(nn.Module):
+    """Merge a coarse map into a finer one: 1x1 on each, resize, add, ReLU, then 3x3."""
+
+    def __init__(self, coarse: int, fine: int, out: int) -> None:
+        super().__init__()
+        self.coarse = conv1x1(coarse, out, relu=False)
+        self.fine = conv1x1(fine, out, relu=False)
+        self.relu = nn.ReLU(inplace=True)
+        self.mix = conv3x3(out, out)
+
+    def forward(self, coarse_NChw: Tensor, fine_NCHW: Tensor) -> Tensor:
+        """Return (N, out, H, W)."""
+        # The fine map is used up first: three large maps at once would be the peak of it all.
+        fine = self.fine(fine_NCHW)
+        raised = resize(self.coarse(coarse_NChw), fine.shape[-2:])
+        out: Tensor = self.mix(self.relu(fine + raised))
+        return out
+
+
+class FrugalNet(Network):
+    """Encoder to 1/16 with dilated blocks and a global mean, decoder back to 1/4."""
+
+    def __init__(self, config: FrugalNetConfig) -> None:
+        super().__init__()
+        self.num_classes, self.channels = config.num_classes, config.channels
+        c2, c4, c8, c16 = (config.scaled(c) for c in (12, 32, 64, 128))
+        depth = config.depth
+        self.stage2 = conv3x3(config.channels, c2, stride=2)
+        self.stage4 = nn.Sequential(conv3x3(c2, c4, stride=2), Block(c4, 1))
+        self.stage8 = nn.Sequential(
+            conv3x3(c4, c8, stride=2), *(Block(c8, 1 + i % 2) for i in range(1 + depth))
+        )
+        dilations = DILATIONS * depth
+        self.stage16 = nn.Sequential(
+            conv3x3(c8, c16, stride=2), *(Block(c16, d) for d in dilations)
+        )
+        self.context = nn.Conv2d(c16, c16, 1)  # no norm: one pixel a picture is no statistic
+        self.relu = nn.ReLU(inplace=True)
+        self.join8 = Join(c16, c8, c8)
+        self.join4 = Join(c8, c4, c4)
+        self.classify = nn.Conv2d(c4, config.num_classes, 1)
+        self.auxiliary = nn.Conv2d(c16, config.num_classes, 1)
+
+    def native(self, image_NCHW: Tensor) -> Tensor:
+        """Return logits at 1/4, (N, classes, ceil(H / 4), ceil(W / 4))."""
+        return self._decode(*self._encode(image_NCHW))
+
+    def outputs(self, image_NCHW: Tensor) -> list[Tensor]:
+        """Add the auxiliary head at 1/16, which exists for training alone."""
+        maps = self._encode(image_NCHW)
+        return [self._decode(*maps), self.auxiliary(maps[-1])]
+
+    def _encode(self, image_NCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        quarter = self.stage4(self.stage2(image_NCHW))
+        eighth = self.stage8(quarter)
+        sixteenth = self.stage16(eighth)
+        everywhere = self.context(sixteenth.mean((2, 3), keepdim=True))
+        return quarter, eighth, self.relu(sixteenth + everywhere)
+
+    def _decode(self, quarter: Tensor, eighth: Tensor, sixteenth: Tensor) -> Tensor:
+        logits: Tensor = self.classify(self.join4(self.join8(sixteenth, eighth), quarter))
+        return logits

@@ -1,0 +1,1 @@
+"""Run an artifact: numpy, Pillow and one engine."""

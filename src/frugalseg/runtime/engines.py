@@ -1,0 +1,76 @@
+"""Engines: each runs one network file on one picture of the right size."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frugalseg.core.errors import ArtifactError, require
+from frugalseg.runtime.manifest import NetworkFile
+
+Engine = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""Pixels (H, W, channels) to scores (h, w, classes). Not to be shared between threads."""
+
+
+def open_engine(path: Path, file: NetworkFile, *, threads: int = 2) -> Engine:
+    """Load a network file into the engine for its format.
+
+    Raises MissingExtraError if that engine is not installed, ArtifactError for a damaged file.
+    """
+    return ENGINES[file.format](path, threads)
+
+
+def _litert(path: Path, threads: int) -> Engine:
+    interpreter_module = require("ai_edge_litert.interpreter", extra="")
+    try:
+        interpreter = interpreter_module.Interpreter(
+            model_content=path.read_bytes(), num_threads=threads
+        )
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as wrong:
+        raise ArtifactError(f"LiteRT cannot run {path.name}: {wrong}") from wrong
+    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    scale, zero = target["quantization"]
+
+    def run(pixels_HWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        interpreter.set_tensor(source["index"], _fed(pixels_HWC, source["dtype"])[None])
+        interpreter.invoke()
+        scores: NDArray[np.float32] = interpreter.get_tensor(target["index"])[0].astype(np.float32)
+        real: NDArray[np.float32] = (scores - np.float32(zero)) * np.float32(scale)
+        return scores if scale == 0 else real
+
+    return run
+
+
+def _onnx(path: Path, threads: int) -> Engine:
+    runtime = require("onnxruntime", extra="onnx")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    try:
+        # From bytes, not from the path: external data, which could name any file, is then refused.
+        session = runtime.InferenceSession(
+            path.read_bytes(), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as wrong:
+        raise ArtifactError(f"ONNX Runtime cannot run {path.name}: {wrong}") from wrong
+    source = session.get_inputs()[0].name
+
+    def run(pixels_HWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        scores: NDArray[np.float32] = session.run(None, {source: pixels_HWC[None]})[0][0]
+        return scores
+
+    return run
+
+
+def _fed(pixels_HWC: NDArray[np.uint8], dtype: Any) -> NDArray[Any]:
+    """Return what the input tensor holds: the pixel, or the pixel minus 128."""
+    return (pixels_HWC ^ 0x80).view(np.int8) if dtype == np.int8 else pixels_HWC
+
+
+ENGINES: Mapping[str, Callable[[Path, int], Engine]] = MappingProxyType(
+    {"litert": _litert, "onnx": _onnx}
+)

@@ -1,0 +1,100 @@
+"""Manifest: what an artifact folder holds, and how to feed it and read it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from frugalseg.core.errors import ArtifactError, ConfigError
+from frugalseg.core.files import sha256, write_json
+from frugalseg.core.inputs import InputSpec
+from frugalseg.core.labels import LabelSpace
+
+NAME = "manifest.json"
+
+
+class NetworkFile(BaseModel):
+    """One file with a network.
+
+    `input` says what the tensor holds: "uint8" the pixel, "int8" the pixel minus 128. Its
+    layout is NHWC. The output is class scores at the native size, NHWC.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: str
+    format: Literal["litert", "onnx"]
+    precision: Literal["int8", "fp32"]
+    input: Literal["uint8", "int8"]
+    bytes: int = Field(gt=0)
+    sha256: str
+    scores: dict[str, Any] | None = None
+    parity: float | None = None
+
+    @field_validator("path")
+    @classmethod
+    def _stays_inside(cls, path: str) -> str:
+        if Path(path).name != path or path in {"", ".", ".."}:
+            raise ValueError("a network file lies directly in the artifact's folder")
+        return path
+
+
+class Manifest(BaseModel):
+    """An artifact described. The first file is the one to deploy."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: Literal[1] = 1
+    name: str
+    created: str
+    frugalseg: str
+    labels: dict[str, Any]
+    input: dict[str, Any]
+    files: tuple[NetworkFile, ...] = Field(min_length=1)
+    architecture: dict[str, Any]
+    float_scores: dict[str, Any] | None = None
+    scored_on: str | None = None
+    tolerance_points: float | None = None
+    device: str | None = None
+    footprint: dict[str, Any] | None = None
+    training: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
+
+    @property
+    def label_space(self) -> LabelSpace:
+        """The classes."""
+        return LabelSpace.from_dict(self.labels)
+
+    @property
+    def input_spec(self) -> InputSpec:
+        """Size and normalisation of the input."""
+        return InputSpec.from_dict(self.input)
+
+    def save(self, folder: Path) -> None:
+        """Write `manifest.json`."""
+        write_json(folder / NAME, self.model_dump(mode="json"))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read and check `manifest.json`; raises ArtifactError where it is not one."""
+        path = folder / NAME
+        if not path.is_file():
+            raise ArtifactError(f"{folder} is not an artifact: it has no {NAME}")
+        try:
+            values: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            manifest = cls.model_validate(values)
+            _ = manifest.label_space, manifest.input_spec
+        except (OSError, ValueError, ValidationError, ConfigError) as wrong:
+            raise ArtifactError(f"{path} cannot be read: {wrong}") from wrong
+        return manifest
+
+    def checked(self, folder: Path, file: NetworkFile) -> Path:
+        """Return the path of one of the files once its hash has been compared."""
+        path = folder / file.path
+        if not path.is_file():
+            raise ArtifactError(f"{folder} is incomplete: {file.path} is missing")
+        if sha256(path) != file.sha256:
+            raise ArtifactError(f"{path} is damaged or was changed: its hash is not the manifest's")
+        return path

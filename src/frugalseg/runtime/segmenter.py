@@ -1,0 +1,125 @@
+"""Segmenter: an artifact at work. Needs numpy, Pillow and one engine; no PyTorch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from frugalseg.core.errors import ArtifactError, DataError
+from frugalseg.core.labels import LabelSpace
+from frugalseg.imaging.draw import colorize, overlay
+from frugalseg.imaging.read import read_image
+from frugalseg.imaging.resize import argmax_labels, resize_image, resize_scores
+from frugalseg.runtime.engines import Engine, open_engine
+from frugalseg.runtime.manifest import Manifest, NetworkFile
+
+Picture = Path | str | bytes | BinaryIO | Image.Image | NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Segmentation:
+    """The labels of one picture, (H, W) train ids at the picture's own size."""
+
+    image_HWC: NDArray[np.uint8]
+    labels_HW: NDArray[np.uint8]
+    labels: LabelSpace
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Share of the picture's pixels by class name, 0 to 1, all classes in order."""
+        counts = np.bincount(self.labels_HW.ravel(), minlength=self.labels.num_classes)
+        total = self.labels_HW.size
+        return {n: int(c) / total for n, c in zip(self.labels.names, counts, strict=True)}
+
+    def colored(self) -> NDArray[np.uint8]:
+        """Return the labels in the colours of the classes, (H, W, 3)."""
+        return colorize(self.labels_HW, self.labels.colors)
+
+    def overlay(self, alpha: float = 0.5) -> NDArray[np.uint8]:
+        """Return the picture with the colours of the classes over it, (H, W, 3)."""
+        return overlay(self.image_HWC, self.labels_HW, self.labels.colors, alpha)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        height, width = self.labels_HW.shape
+        return {"width": width, "height": height, "shares": self.shares}
+
+
+class Segmenter:
+    """An artifact, opened. Not to be shared between threads: open one for each.
+
+    Usage:
+
+        segmenter = Segmenter.open("out/artifact")
+        result = segmenter.segment("photo.jpg")
+        result.shares["bottle"]
+    """
+
+    def __init__(self, manifest: Manifest, file: NetworkFile, engine: Engine) -> None:
+        self.manifest, self.file = manifest, file
+        self.labels, self.input = manifest.label_space, manifest.input_spec
+        self._engine = engine
+
+    @classmethod
+    def open(cls, path: str | Path, *, file: str | None = None, threads: int = 2) -> Self:
+        """Open an artifact folder, or the folder of a `fit` that holds one.
+
+        `file` names one of its network files; by default it is the one to deploy. Raises
+        ArtifactError if the folder is not an artifact, or was changed since it was written.
+        """
+        folder = find_artifact(Path(path))
+        manifest = Manifest.load(folder)
+        by_name = {entry.path: entry for entry in manifest.files}
+        if file is not None and file not in by_name:
+            raise ArtifactError(f"{folder} has no {file}; it has {', '.join(by_name)}")
+        chosen = by_name[file] if file else manifest.files[0]
+        engine = open_engine(manifest.checked(folder, chosen), chosen, threads=threads)
+        return cls(manifest, chosen, engine)
+
+    def segment(self, picture: Picture) -> Segmentation:
+        """Label a picture: a path, encoded bytes, a Pillow image or uint8 (H, W, 3) RGB.
+
+        Raises DataError for a picture that cannot be used.
+        """
+        image_HWC = _pixels(picture, self.input.channels)
+        return Segmentation(
+            image_HWC=image_HWC, labels_HW=self.labels_of(image_HWC), labels=self.labels
+        )
+
+    def labels_of(self, image_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the train ids of pixels, (H, W)."""
+        return argmax_labels(resize_scores(self.scores(image_HWC), image_HWC.shape[:2]))
+
+    def scores(self, image_HWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the network's scores at its native size, (h, w, classes)."""
+        return self._engine(np.ascontiguousarray(resize_image(image_HWC, self.input.size)))
+
+
+def find_artifact(path: Path) -> Path:
+    """Return the folder itself if it is an artifact, or the one named `artifact` inside it."""
+    for folder in (path, path / "artifact"):
+        if (folder / "manifest.json").is_file():
+            return folder
+    if path.is_file():
+        raise ArtifactError(f"{path} is a file; an artifact is a folder with manifest.json")
+    raise ArtifactError(f"no artifact at {path}: expected a folder with manifest.json")
+
+
+def _pixels(picture: Picture, channels: int) -> NDArray[np.uint8]:
+    if isinstance(picture, str):
+        picture = Path(picture)
+    if isinstance(picture, Image.Image):
+        mode = "L" if channels == 1 else "RGB"
+        pixels = np.asarray(picture.convert(mode), np.uint8)
+        return pixels[..., None] if channels == 1 else pixels
+    if isinstance(picture, np.ndarray):
+        if picture.dtype != np.uint8 or picture.shape[2:] != (channels,):
+            raise DataError(
+                f"expected uint8 of shape (H, W, {channels}),"
+                f" got {picture.dtype} of shape {picture.shape}"
+            )
+        return picture
+    return read_image(picture, channels=channels)

@@ -1,0 +1,1 @@
+"""Budget in, architecture out."""

@@ -1,0 +1,1 @@
+"""Recipe, batches, loop, checkpoint, validation."""

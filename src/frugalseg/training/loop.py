@@ -1,0 +1,223 @@
+"""The training loop. It yields; the caller's `for` body logs, validates, saves and stops."""
+
+import copy
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from frugalseg.core.errors import ArtifactError, ConfigError, unknown
+from frugalseg.core.inputs import InputSpec
+from frugalseg.core.labels import IGNORE
+from frugalseg.data.dataset import Dataset
+from frugalseg.losses.catalog import LOSSES, Loss
+from frugalseg.models.network import Network, resize
+from frugalseg.training.batches import Batch, normalise, steps_in_epoch, training_batches
+from frugalseg.training.recipe import Recipe
+from frugalseg.training.schedule import rate
+
+FIRST_RATE_KNOWN_AFTER = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step as it is done. `loss` is a tensor: reading it waits for the device."""
+
+    number: int
+    progress: float
+    loss: Tensor
+    lr: float
+    elapsed_s: float
+
+
+class Training:
+    """A run in progress: network, optimizer, averaged weights, and how far it is.
+
+    `state()` and `restore()` carry all that a later process needs to go on; on the CPU, a run
+    that is counted in steps or epochs then gives the same weights to the bit.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        dataset: Dataset,
+        recipe: Recipe,
+        spec: InputSpec,
+        weights_C: Tensor | None,
+    ) -> None:
+        self.dataset, self.recipe, self.spec = dataset, recipe, spec
+        self.fabric = Fabric(accelerator="auto", devices=1, precision=_precision(recipe))
+        self.averaged = copy.deepcopy(network).eval().requires_grad_(False)
+        self.network = network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        optimizer = _optimizer(self.network, recipe)
+        self.module, self.optimizer = self.fabric.setup(self.network, optimizer)
+        self.module.mark_forward_method("outputs")
+        self.averaged.to(self.fabric.device)
+        self.objective = _objective(recipe, weights_C, self.fabric.device)
+        self.step, self.elapsed_s = 0, 0.0
+        self.reserved_s = 0.0
+
+    def progress(self) -> float:
+        """Say how much of the run is done, 0 to 1: by step, or by the clock."""
+        length = self.recipe.length
+        if length.time is not None:
+            return min(1.0, self.elapsed_s / max(length.time - self.reserved_s, 1e-9))
+        return min(1.0, self.step / self.total_steps())
+
+    def total_steps(self) -> int:
+        """Return the number of steps of a run that is not counted by the clock."""
+        length = self.recipe.length
+        if length.steps is not None:
+            return length.steps
+        return max(1, math.ceil((length.epochs or 0) * steps_in_epoch(self.dataset, self.recipe)))
+
+    def reserve(self, seconds: float) -> None:
+        """Keep so much of a run by the clock for what follows the last step."""
+        if self.recipe.length.time is not None:
+            self.reserved_s = min(seconds, 0.5 * self.recipe.length.time)
+
+    def steps(self) -> Iterator[Step]:
+        """Take steps until the run is done. The time between two `next` calls counts too."""
+        batches = training_batches(self.dataset, self.recipe, self.spec, first_step=self.step)
+        began = time.monotonic() - self.elapsed_s
+        while (progress := self.progress()) < 1.0:
+            yield self._step(next(batches), progress, began)
+            self.elapsed_s = time.monotonic() - began
+
+    def _step(self, batch: Batch, progress: float, began: float) -> Step:
+        recipe = self.recipe
+        lr = recipe.optimizer.lr * rate(recipe.schedule, progress)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        # Dropout draws from torch's own generator: seed it by step, and no state need be saved.
+        torch.manual_seed(recipe.seed * 1_000_003 + self.step)
+        images, labels = (part.to(self.fabric.device, non_blocking=True) for part in batch)
+        outputs = self.module.outputs(normalise(images, self.spec))
+        loss = self.objective(outputs, labels.long(), self.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.fabric.backward(loss)
+        self.optimizer.step()
+        self.step += 1
+        self._average()
+        self.elapsed_s = time.monotonic() - began
+        return Step(
+            number=self.step,
+            progress=self.progress(),
+            loss=loss.detach(),
+            lr=lr,
+            elapsed_s=self.elapsed_s,
+        )
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Exponential moving average; short at first, so that the start is forgotten."""
+        decay = min(self.recipe.average, (1 + self.step) / (10 + self.step))
+        pairs = zip(
+            self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True
+        )
+        for average, current in pairs:
+            if average.is_floating_point():
+                average.lerp_(current, 1 - decay)
+            else:
+                average.copy_(current)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return raw weights and optimizer moments, by name."""
+        tensors = {f"network.{n}": t for n, t in self.network.state_dict().items()}
+        for index, moments in self.optimizer.state_dict()["state"].items():
+            for name, value in moments.items():
+                tensors[f"optimizer.{index}.{name}"] = torch.as_tensor(value)
+        return tensors
+
+    def restore(
+        self,
+        state: Mapping[str, Tensor],
+        averaged: Mapping[str, Tensor],
+        step: int,
+        elapsed_s: float,
+    ) -> Self:
+        """Go on from what `state()` gave, the averaged weights, and how far the run was."""
+        network: dict[str, Tensor] = {}
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in state.items():
+            kind, _, rest = name.partition(".")
+            if kind == "network":
+                network[rest] = tensor
+            else:
+                index, _, moment = rest.partition(".")
+                moments.setdefault(int(index), {})[moment] = tensor
+        try:
+            self.network.load_state_dict(network)
+            self.averaged.load_state_dict(dict(averaged))
+            groups = self.optimizer.state_dict()["param_groups"]
+            self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        except (RuntimeError, ValueError, KeyError) as wrong:
+            raise ArtifactError(f"the checkpoint does not belong to this run: {wrong}") from wrong
+        self.step, self.elapsed_s = step, elapsed_s
+        return self
+
+
+def _precision(recipe: Recipe) -> Any:
+    if recipe.precision != "auto":
+        return recipe.precision
+    if not torch.cuda.is_available():
+        return "32-true"
+    return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+
+
+def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    decayed = [p for p in network.parameters() if p.ndim > 1]
+    plain = [p for p in network.parameters() if p.ndim <= 1]
+    wish = recipe.optimizer
+    groups = [
+        {"params": decayed, "weight_decay": wish.weight_decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=wish.lr, betas=wish.betas)
+
+
+class _objective:  # noqa: N801  (a function with its settings bound)
+    """Main loss plus a share of each auxiliary one."""
+
+    def __init__(self, recipe: Recipe, weights_C: Tensor | None, device: torch.device) -> None:
+        if recipe.loss.name not in LOSSES:
+            raise unknown("loss", recipe.loss.name, LOSSES)
+        self.loss: Loss = LOSSES[recipe.loss.name]
+        self.auxiliary, self.stride = recipe.loss.auxiliary, recipe.loss.stride
+        self.weights_C = None if weights_C is None else weights_C.to(device)
+
+    def __call__(self, outputs: list[Tensor], labels_NHW: Tensor, step: int) -> Tensor:
+        # Every other pixel, but not always the same ones: else labels sit half a pixel off.
+        first = step % self.stride
+        labels_Nhw = labels_NHW[:, first :: self.stride, first :: self.stride]
+        losses = [self._one(logits, labels_Nhw) for logits in outputs]
+        return losses[0] + self.auxiliary * sum(losses[1:], losses[0] * 0)
+
+    def _one(self, logits_NChw: Tensor, labels_NHW: Tensor) -> Tensor:
+        logits = resize(logits_NChw.float(), labels_NHW.shape[-2:])
+        return self.loss(logits, labels_NHW, ignore=IGNORE, weights_C=self.weights_C)
+
+
+def class_weights(recipe: Recipe, pixels_C: Tensor) -> Tensor | None:
+    """Return the weight of each class from its pixels in the training split; mean 1 over pixels.
+
+    "frequency": p^-power. "enet": 1 / ln(1.02 + p) (Paszke et al. 2016, section 5.2).
+    A class without pixels gets the largest weight of the others: it meets no pixel anyway.
+    """
+    if recipe.loss.class_weights == "none":
+        return None
+    if pixels_C.sum() == 0:
+        raise ConfigError("no labelled pixel in the training split")
+    share_C = pixels_C.double() / pixels_C.sum()
+    if recipe.loss.class_weights == "enet":
+        weights_C = 1 / torch.log(1.02 + share_C)
+    else:
+        weights_C = share_C.clamp(min=1e-9) ** -recipe.loss.frequency_power
+    present = pixels_C > 0
+    weights_C[~present] = weights_C[present].max()
+    return (weights_C / (weights_C * share_C).sum()).float()

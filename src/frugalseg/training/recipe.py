@@ -1,0 +1,234 @@
+"""Recipe: one training run as a value. YAML on disk; an unknown key is an error."""
+
+import re
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from frugalseg.core.errors import ConfigError, unknown
+from frugalseg.core.inputs import InputSpec
+
+LEAST_SCALE, MOST_SCALE = 0.1, 8.0
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Model(_Part):
+    """Which network; `settings` go to its config (width, depth, ...)."""
+
+    name: str = "frugalnet"
+    settings: dict[str, Any] = {}
+
+
+class Length(_Part):
+    """How long to train: exactly one of steps, epochs, time ("90s", "30m", "2h")."""
+
+    steps: int | None = Field(default=None, gt=0)
+    epochs: float | None = Field(default=None, gt=0)
+    time: float | None = Field(default=None, gt=0, description="seconds")
+
+    @field_validator("time", mode="before")
+    @classmethod
+    def _read_time(cls, value: object) -> object:
+        return seconds(value) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _just_one(self) -> Self:
+        given = {
+            k: v
+            for k, v in (("steps", self.steps), ("epochs", self.epochs), ("time", self.time))
+            if v
+        }
+        if len(given) != 1:
+            raise ValueError(f"give one of steps, epochs, time; got {given or 'none'}")
+        return self
+
+
+class Optimizer(_Part):
+    """AdamW; weight decay is not applied to biases and norms."""
+
+    lr: float = Field(default=2e-3, gt=0)
+    weight_decay: float = Field(default=0.02, ge=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+
+
+class Schedule(_Part):
+    """Learning rate over the run, which always ends near zero."""
+
+    name: Literal["onecycle", "poly"] = "onecycle"
+    warmup: float = Field(default=0.1, ge=0, lt=1)
+    power: float = Field(default=0.9, gt=0)
+
+
+class Objective(_Part):
+    """What is minimised. `stride` 2 compares at half size: a quarter of the work."""
+
+    name: str = "cross_entropy"
+    class_weights: Literal["none", "enet", "frequency"] = "frequency"
+    frequency_power: float = Field(default=0.3, ge=0, le=1)
+    auxiliary: float = Field(default=0.4, ge=0)
+    stride: int = Field(default=2, ge=1, le=8)
+
+
+class Augment(_Part):
+    """Random scale, crop, flip, colour. `crop` defaults to the input size."""
+
+    scale: tuple[float, float] = (0.5, 2.0)
+    crop: str | None = None
+    flip: float = Field(default=0.5, ge=0, le=1)
+    color: float = Field(default=0.3, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not LEAST_SCALE <= self.scale[0] <= self.scale[1] <= MOST_SCALE:
+            raise ValueError(
+                f"scale must be (low, high) within {LEAST_SCALE} to {MOST_SCALE}, got {self.scale}"
+            )
+        return self
+
+
+class Recipe(_Part):
+    """A training run. Equal recipes, data and machines give equal weights (ADR 0007).
+
+    >>> Recipe(length={"epochs": 2}).model.name
+    'frugalnet'
+    """
+
+    model: Model = Model()
+    input: str | None = Field(default=None, description="HEIGHTxWIDTH; default: of the pictures")
+    length: Length = Length(epochs=100)
+    batch_size: int = Field(default=8, ge=2, le=1024)
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    loss: Objective = Objective()
+    augment: Augment = Augment()
+    average: float = Field(default=0.998, ge=0, lt=1, description="decay of averaged weights")
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    validations: int = Field(default=20, ge=1, description="how often during the run")
+    workers: int = Field(default=0, ge=0, le=64, description="processes that load pictures")
+    seed: int = Field(default=0, ge=0)
+
+    @field_validator("input")
+    @classmethod
+    def _read_size(cls, value: str | None) -> str | None:
+        return None if value is None else str(InputSpec.parse(value))
+
+
+def recipe_names() -> list[str]:
+    """Name the recipes that ship with the package."""
+    folder = resources.files("frugalseg") / "recipes"
+    return sorted(
+        p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")
+    )
+
+
+def load_recipe(source: str | Path, settings: Sequence[str] = ()) -> Recipe:
+    """Read a recipe by name or from a YAML file; `settings` such as "optimizer.lr=2e-3" win.
+
+    Raises ConfigError for a file that is missing or not YAML, and for every unknown key, with
+    the nearest known one.
+    """
+    values = _read_yaml(source)
+    for setting in settings:
+        _override(values, setting)
+    return recipe_from(values)
+
+
+def recipe_from(values: Mapping[str, Any]) -> Recipe:
+    """Check plain values and build the recipe."""
+    try:
+        return Recipe.model_validate(dict(values))
+    except ValidationError as wrong:
+        lines = [_explain(e) for e in wrong.errors()]
+        raise ConfigError("the recipe is wrong: " + "; ".join(lines)) from wrong
+
+
+def with_time(recipe: Recipe, time: str | float) -> Recipe:
+    """Return the recipe with its length set to a duration, "30m" or seconds."""
+    return recipe_from(recipe.model_dump() | {"length": {"time": time}})
+
+
+def seconds(text: str) -> float:
+    """Read a duration.
+
+    >>> seconds("30m"), seconds("1h30m"), seconds("45")
+    (1800.0, 5400.0, 45.0)
+    """
+    units = {"h": 3600.0, "m": 60.0, "s": 1.0}
+    parts = re.findall(r"(\d+(?:\.\d+)?)\s*([hms]?)", text.strip().lower())
+    if not parts or "".join(n + u for n, u in parts) != text.replace(" ", "").lower():
+        raise ConfigError(f"time {text!r} is not a duration such as 90s, 30m or 1h30m")
+    return sum(float(number) * units[unit or "s"] for number, unit in parts)
+
+
+def _read_yaml(source: str | Path) -> dict[str, Any]:
+    path = Path(source)
+    if path.suffix not in {".yaml", ".yml"}:
+        if str(source) not in recipe_names():
+            raise unknown("recipe", str(source), recipe_names())
+        path = Path(str(resources.files("frugalseg") / "recipes" / f"{source}.yaml"))
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as wrong:
+        raise ConfigError(f"cannot read the recipe {path}: {wrong}") from wrong
+    if not isinstance(values or {}, dict):
+        raise ConfigError(f"{path} is not a recipe: expected keys and values")
+    return values or {}
+
+
+def _override(values: dict[str, Any], setting: str) -> None:
+    key, equals, text = setting.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set takes KEY=VALUE such as optimizer.lr=2e-3, got {setting!r}")
+    *path, last = key.strip().split(".")
+    for part in path:
+        inner = values.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"--set {setting}: {part!r} has no keys below it")
+        values = inner
+    if path == ["length"]:
+        values.clear()  # the three ways to say how long exclude each other
+    try:
+        values[last] = _number(yaml.safe_load(text))
+    except yaml.YAMLError as wrong:
+        raise ConfigError(f"--set {setting}: not a value: {wrong}") from wrong
+
+
+def _number(value: Any) -> Any:
+    """YAML 1.1 reads 2e-3 as text, since it wants a dot in the mantissa."""
+    if isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value):
+        return float(value)
+    return value
+
+
+def _explain(error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"]) or "length"
+    if error["type"] != "extra_forbidden":
+        return f"{where}: {error['msg'].removeprefix('Value error, ')} (got {error['input']!r})"
+    *path, key = error["loc"]
+    known = _keys(path)
+    near = get_close_matches(str(key), known, n=1)
+    hint = f", did you mean {near[0]!r}?" if near else ""
+    return f"unknown key {where!r}{hint} Known here: {', '.join(known)}"
+
+
+def _keys(path: Sequence[str | int]) -> list[str]:
+    part: Any = Recipe
+    for name in path:
+        annotation = part.model_fields[name].annotation
+        part = next((a for a in get_args(annotation) if isinstance(a, type)), annotation)
+    return sorted(part.model_fields)

@@ -1,0 +1,50 @@
+"""Score a checkpoint or an artifact on a split of a data set."""
+
+from pathlib import Path
+
+from frugalseg.core.errors import ConfigError
+from frugalseg.core.labels import LabelSpace
+from frugalseg.core.progress import Progress, silent
+from frugalseg.data.catalog import open_dataset
+from frugalseg.data.dataset import Dataset
+from frugalseg.metrics.scores import Scores
+from frugalseg.runtime.segmenter import Segmenter
+from frugalseg.training.checkpoint import load_checkpoint
+from frugalseg.training.validation import Predict, score_split, torch_predictor
+
+
+def evaluate(
+    model: str | Path,
+    data: str | Path,
+    *,
+    split: str = "val",
+    file: str | None = None,
+    format: str | None = None,
+    progress: Progress = silent,
+) -> Scores:
+    """Score an artifact (as exported, through the runtime) or a checkpoint on one split.
+
+    `file` names a network file of the artifact; by default the one to deploy. Raises ConfigError
+    where the classes of model and data differ.
+    """
+    dataset = open_dataset(data, format=format)
+    labels, predict = _predictor(Path(model), file)
+    same_classes(labels, dataset)
+    return score_split(dataset, dataset.split(split), predict, progress=progress)
+
+
+def same_classes(labels: LabelSpace, dataset: Dataset) -> None:
+    """Refuse data whose classes are not those of the model."""
+    if labels.names != dataset.labels.names:
+        raise ConfigError(
+            f"the model knows {', '.join(labels.names)}; {dataset.root} has"
+            f" {', '.join(dataset.labels.names)}"
+        )
+
+
+def _predictor(path: Path, file: str | None) -> tuple[LabelSpace, Predict]:
+    if any((folder / "manifest.json").is_file() for folder in (path, path / "artifact")):
+        segmenter = Segmenter.open(path, file=file)
+        return segmenter.labels, segmenter.labels_of
+    checkpoint = load_checkpoint(path)
+    return checkpoint.labels, torch_predictor(checkpoint.network(), checkpoint.input)

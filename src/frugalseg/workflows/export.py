@@ -1,0 +1,224 @@
+"""Export a checkpoint to files that are proven to compute the same, as an artifact."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from frugalseg.core.budget import Footprint
+from frugalseg.core.errors import ConfigError, OverBudgetError, unknown
+from frugalseg.core.files import complete_folder, sha256, write_text
+from frugalseg.core.progress import Progress, silent
+from frugalseg.cost.device import Device, load_device
+from frugalseg.cost.peak import peak
+from frugalseg.cost.tflite import read_tflite
+from frugalseg.data.catalog import open_dataset
+from frugalseg.data.dataset import Dataset
+from frugalseg.export.calibration import calibration_pictures
+from frugalseg.export.catalog import FORMATS, Format
+from frugalseg.export.gate import check_parity, check_scores
+from frugalseg.metrics.scores import Scores
+from frugalseg.models.network import Network
+from frugalseg.runtime.card import model_card
+from frugalseg.runtime.manifest import Manifest, NetworkFile
+from frugalseg.runtime.segmenter import Segmenter
+from frugalseg.training.checkpoint import Checkpoint, load_checkpoint
+from frugalseg.training.validation import score_split, torch_predictor
+from frugalseg.workflows.evaluate import same_classes
+
+PROBES = 4
+LIBRARIES = ("torch", "litert-torch", "ai-edge-quantizer", "ai-edge-litert", "onnx", "numpy")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportResult:
+    """The artifact, its manifest, and scores before and after (of the file to deploy)."""
+
+    folder: Path
+    manifest: Manifest
+    float_scores: Scores
+    scores: Scores
+    footprint: Footprint
+
+    @property
+    def file(self) -> Path:
+        """The network file to deploy."""
+        return self.folder / self.manifest.files[0].path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportWish:
+    """What to write and how to prove it. The first format is the one to deploy."""
+
+    formats: Sequence[str] = ("litert_int8",)
+    tolerance_points: float = 1.0
+    calibration: int = 128
+    device: Device | None = None
+
+    def __post_init__(self) -> None:
+        if not self.formats:
+            raise ConfigError(f"no format given. Known: {', '.join(FORMATS)}")
+        for name in self.formats:
+            if name not in FORMATS:
+                raise unknown("format", name, FORMATS)
+        if not self.tolerance_points >= 0:
+            raise ConfigError(f"tolerance must be 0 or more points, got {self.tolerance_points}")
+        if self.calibration < 1:
+            raise ConfigError(f"calibration must be 1 or more pictures, got {self.calibration}")
+
+
+def export(
+    checkpoint: str | Path,
+    data: str | Path,
+    out: str | Path,
+    *,
+    formats: Sequence[str] = ("litert_int8",),
+    tolerance: float = 1.0,
+    calibration: int = 128,
+    device: str | Path | None = None,
+    format: str | None = None,
+    progress: Progress = silent,
+) -> ExportResult:
+    """Write a checkpoint as the artifact folder `out`; `formats` as in `export.catalog`.
+
+    Every file is scored on the validation split through the runtime. Raises GateError, and
+    leaves what was at `out` before, where one loses more than `tolerance` mIoU points against
+    the float network or an fp32 file differs from it by more than 1e-4; OverBudgetError where
+    the file to deploy does not fit `device`, if one is named.
+    """
+    wish = ExportWish(
+        formats=formats, tolerance_points=tolerance, calibration=calibration,
+        device=None if device is None else load_device(device),
+    )  # fmt: skip
+    kept = load_checkpoint(Path(checkpoint))
+    dataset = open_dataset(data, format=format)
+    same_classes(kept.labels, dataset)
+    return export_checkpoint(kept, dataset, Path(out), wish, progress=progress)
+
+
+def export_checkpoint(
+    kept: Checkpoint,
+    dataset: Dataset,
+    out: Path,
+    wish: ExportWish,
+    *,
+    float_scores: Scores | None = None,
+    progress: Progress = silent,
+) -> ExportResult:
+    """Export to a data set that is open; `float_scores` if the network was scored already."""
+    if out.exists() and not (out / "manifest.json").is_file():
+        raise ConfigError(f"{out} exists and is not an artifact: name another folder")
+    network, spec, val = kept.network(), kept.input, dataset.split("val")
+    pictures = calibration_pictures(dataset, spec, wish.calibration)
+    if float_scores is None:
+        predict = torch_predictor(network, spec)
+        float_scores = score_split(dataset, val, predict, progress=progress)
+    with complete_folder(out) as draft:
+        entries, scores = [], []
+        for name in wish.formats:
+            form = FORMATS[name]
+            progress(f"exporting {name}", 0, 1)
+            form.write(network, spec, draft / form.file, pictures=pictures)
+            segmenter = _open(draft, kept, form)
+            gap = _parity(network, segmenter, dataset) if form.precision == "fp32" else None
+            score = score_split(dataset, val, segmenter.labels_of, progress=progress)
+            check_scores(
+                float_scores, score, names=kept.labels.names, file=form.file,
+                tolerance_points=wish.tolerance_points,
+            )  # fmt: skip
+            entries.append(_entry(draft, form, score.to_dict(kept.labels.names), gap))
+            scores.append(score)
+        need = weigh_file(draft / entries[0].path, wish.device)
+        manifest = _manifest(kept, entries, float_scores, dataset, wish)
+        manifest = manifest.model_copy(update={"footprint": asdict(need)})
+        manifest.save(draft)
+        write_text(draft / "MODEL_CARD.md", model_card(manifest))
+    return ExportResult(
+        folder=out, manifest=manifest, float_scores=float_scores, scores=scores[0],
+        footprint=need,
+    )  # fmt: skip
+
+
+def weigh_file(path: Path, device: Device | None) -> Footprint:
+    """Weigh a network file; raises OverBudgetError where it does not fit the device.
+
+    Bytes of the file are measured; activations follow from its graph (not for ONNX, where they
+    are given as 0). The margin is kept free here too: it stands for what is not modelled.
+    """
+    macs = activations = 0
+    if path.suffix == ".tflite":
+        graph = read_tflite(path)
+        macs, activations = graph.macs, peak(graph).bytes
+    need = Footprint(
+        file_bytes=path.stat().st_size,
+        peak_activation_bytes=activations,
+        macs=macs,
+        origin="measured" if device is not None and device.memory == "file" else "estimated",
+    )
+    if device is not None and not (verdict := device.target.check(need)):
+        raise OverBudgetError(
+            f"the exported file does not fit {device.name}, margin of {device.margin:.0%}"
+            f" included: {verdict}. Nothing was written.",
+            verdict,
+        )
+    return need
+
+
+def _open(draft: Path, kept: Checkpoint, form: Format) -> Segmenter:
+    """Open a file of the draft just as a user will: through a manifest."""
+    _bare_manifest(kept, [_entry(draft, form, None, None)]).save(draft)
+    return Segmenter.open(draft)
+
+
+def _parity(network: Network, segmenter: Segmenter, dataset: Dataset) -> float:
+    val = dataset.split("val")
+    probes = [dataset.load(s)[0] for s in val[:: max(1, len(val) // PROBES)][:PROBES]]
+    return check_parity(network, segmenter.input, segmenter, probes)
+
+
+def _entry(
+    folder: Path, form: Format, scores: dict[str, Any] | None, parity: float | None
+) -> NetworkFile:
+    path = folder / form.file
+    return NetworkFile(
+        path=form.file, format=form.engine, precision=form.precision, input=form.input,
+        bytes=path.stat().st_size, sha256=sha256(path), scores=scores, parity=parity,
+    )  # fmt: skip
+
+
+def _bare_manifest(kept: Checkpoint, entries: Sequence[NetworkFile]) -> Manifest:
+    return Manifest(
+        name=f"{kept.architecture.name} {kept.input}",
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        frugalseg=version("frugalseg"),
+        labels=kept.labels.to_dict(),
+        input=kept.input.to_dict(),
+        files=tuple(entries),
+        architecture=kept.architecture.to_dict(),
+    )
+
+
+def _manifest(
+    kept: Checkpoint,
+    entries: Sequence[NetworkFile],
+    float_scores: Scores,
+    dataset: Dataset,
+    wish: ExportWish,
+) -> Manifest:
+    libraries = {name: version(name) for name in LIBRARIES}
+    return _bare_manifest(kept, entries).model_copy(
+        update={
+            "float_scores": float_scores.to_dict(kept.labels.names),
+            "scored_on": f"val, {len(dataset.split('val'))} pictures",
+            "tolerance_points": wish.tolerance_points,
+            "device": None if wish.device is None else wish.device.name,
+            "training": {
+                "recipe": dict(kept.recipe),
+                "step": kept.step,
+                "elapsed_s": round(kept.elapsed_s, 1),
+            },
+            "settings": {"calibration_pictures": wish.calibration, "libraries": libraries},
+        }
+    )

@@ -1,0 +1,100 @@
+"""The main job: from a folder and a device to an artifact that fits, with its report."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from frugalseg.core.budget import Verdict
+from frugalseg.core.inputs import InputSpec
+from frugalseg.core.progress import Progress, silent
+from frugalseg.cost.device import Device, load_device
+from frugalseg.data.catalog import open_dataset
+from frugalseg.data.dataset import Dataset
+from frugalseg.report.page import write_report
+from frugalseg.search.ladder import Choice, choose
+from frugalseg.training.recipe import Model, Recipe, load_recipe, with_time
+from frugalseg.workflows.export import ExportResult, ExportWish, export_checkpoint
+from frugalseg.workflows.report import report_of
+from frugalseg.workflows.train import checked, input_of, train_on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitResult:
+    """What `fit` made: the network chosen, the artifact, the report."""
+
+    device: Device
+    choice: Choice
+    export: ExportResult
+    report: Path
+
+    @property
+    def artifact(self) -> Path:
+        """The artifact's folder."""
+        return self.export.folder
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the exported file fits the whole budget of the device."""
+        return self.device.budget.check(self.export.footprint)
+
+
+def fit(
+    data: str | Path,
+    device: str | Path,
+    out: str | Path,
+    *,
+    time: str | float | None = None,
+    size: str | None = None,
+    recipe: str | Path = "default",
+    settings: Sequence[str] = (),
+    tolerance: float = 1.0,
+    calibration: int = 128,
+    resume: bool = False,
+    format: str | None = None,
+    progress: Progress = silent,
+) -> FitResult:
+    """Give back the most accurate network that fits `device`, trained on `data`, in `out`.
+
+    Checks the data, chooses the largest frugalnet whose estimate fits at the input size (that
+    of the pictures, unless `size` or the device says otherwise), trains it by the recipe (for
+    `time`, "30m" or seconds, if given), exports it to int8 through the gate, weighs the real
+    file, and writes `out/artifact`, `out/report.html` and `out/run`.
+
+    Raises OverBudgetError where nothing fits, GateError where int8 loses more than `tolerance`
+    mIoU points, ConfigError and DataError before anything is written.
+    """
+    target = load_device(device)
+    wish = ExportWish(tolerance_points=tolerance, calibration=calibration, device=target)
+    wanted = load_recipe(recipe, settings)
+    wanted = wanted if time is None else with_time(wanted, time)
+    dataset = open_dataset(data, format=format, progress=progress)
+    data_report = checked(dataset, progress)
+    spec = _input(size, wanted, target, dataset)
+    choice = choose(target, spec, dataset.labels.num_classes)
+    progress("chosen", 1, 1, f"frugalnet {_named(choice)} at {spec}: {choice.reason}")
+    sized = wanted.model_copy(
+        update={"input": str(spec), "model": Model(settings=dict(choice.architecture.settings))}
+    )
+    folder = Path(out)
+    run = train_on(dataset, data_report, sized, folder / "run", resume, progress)
+    exported = export_checkpoint(
+        run.checkpoint, dataset, folder / "artifact", wish,
+        float_scores=run.scores, progress=progress,
+    )  # fmt: skip
+    result = FitResult(device=target, choice=choice, export=exported, report=folder / "report.html")
+    progress("writing the report", 0, 1)
+    write_report(report_of(dataset, data_report, target, choice, run, exported), result.report)
+    return result
+
+
+def _input(size: str | None, recipe: Recipe, device: Device, dataset: Dataset) -> InputSpec:
+    if size is not None:
+        return replace(InputSpec.parse(size), channels=input_of(recipe, dataset).channels)
+    if recipe.input is None and device.default_input is not None:
+        return device.default_input
+    return input_of(recipe, dataset)
+
+
+def _named(choice: Choice) -> str:
+    settings = choice.architecture.settings
+    return f"width {settings['width']}, depth {settings['depth']}"

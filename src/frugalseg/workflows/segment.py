@@ -1,0 +1,118 @@
+"""Segment a file, a folder or bytes with an artifact. Works where torch is not installed."""
+
+import io
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from frugalseg.core.errors import ConfigError, DataError, unknown
+from frugalseg.core.files import complete_file
+from frugalseg.core.progress import Progress, silent
+from frugalseg.imaging.read import IMAGE_SUFFIXES
+from frugalseg.runtime.segmenter import Segmentation, Segmenter, find_artifact
+
+KINDS = {"ids": ".png", "overlay": ".overlay.png", "json": ".json"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentResult:
+    """The files written, and the pictures that could not be segmented."""
+
+    written: tuple[Path, ...]
+    problems: tuple[str, ...]
+
+
+def segment(
+    artifact: str | Path,
+    source: str | Path,
+    out: str | Path,
+    *,
+    kinds: Sequence[str] = tuple(KINDS),
+    workers: int = 2,
+    progress: Progress = silent,
+) -> SegmentResult:
+    """Segment a picture or every picture in a folder (and below it) into the folder `out`.
+
+    `kinds`: "ids", a PNG whose values are class ids; "overlay"; "json". A picture that cannot be
+    read is a problem of its own: the others are still done.
+    """
+    check_kinds(kinds)
+    root = find_artifact(Path(artifact))
+    pictures = list(_pictures(Path(source)))
+    mine = threading.local()
+
+    def one(job: tuple[Path, Path]) -> tuple[list[Path], str | None]:
+        if not hasattr(mine, "segmenter"):
+            mine.segmenter = Segmenter.open(root, threads=1 if workers > 1 else 2)
+        try:
+            result = mine.segmenter.segment(job[0])
+        except DataError as wrong:
+            return [], str(wrong)
+        return _write(result, Path(out) / job[1], kinds), None
+
+    Segmenter.open(root)  # a damaged artifact is told once, before any picture
+    written: list[Path] = []
+    problems: list[str] = []
+    with ThreadPoolExecutor(workers) as pool:
+        for done, (paths, problem) in enumerate(pool.map(one, pictures), start=1):
+            written += paths
+            problems += [problem] if problem else []
+            progress("segmenting", done, len(pictures), pictures[done - 1][0].name)
+    return SegmentResult(written=tuple(written), problems=tuple(problems))
+
+
+def check_kinds(kinds: Sequence[str]) -> None:
+    """Refuse a kind of output that does not exist."""
+    for kind in kinds:
+        if kind not in KINDS:
+            raise unknown("kind of output", kind, KINDS)
+
+
+def encode(result: Segmentation, kind: str) -> bytes:
+    """Return one output as bytes: a PNG, or JSON text."""
+    if kind == "json":
+        return (json.dumps(result.to_dict(), indent=2) + "\n").encode()
+    if kind == "overlay":
+        picture = Image.fromarray(result.overlay())
+    else:
+        picture = Image.fromarray(result.labels_HW)
+        colors = np.zeros((256, 3), np.uint8)
+        colors[: result.labels.num_classes] = result.labels.colors
+        picture.putpalette(colors.tobytes())  # the values stay the ids; viewers show colours
+    stream = io.BytesIO()
+    picture.save(stream, format="PNG")
+    return stream.getvalue()
+
+
+def _pictures(source: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield each picture with its place below the output folder, without a suffix."""
+    if source.is_file():
+        yield source, Path(source.stem)
+        return
+    if not source.is_dir():
+        raise ConfigError(f"{source} does not exist: expected a picture or a folder of pictures")
+    found = sorted(p for p in source.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    if not found:
+        raise ConfigError(
+            f"no pictures in {source}: looked for {', '.join(sorted(IMAGE_SUFFIXES))}"
+        )
+    stems = [p.relative_to(source).with_suffix("") for p in found]
+    for path, stem in zip(found, stems, strict=True):
+        # a.jpg beside a.png: each keeps its suffix, so that neither overwrites the other.
+        yield path, stem if stems.count(stem) == 1 else path.relative_to(source)
+
+
+def _write(result: Segmentation, place: Path, kinds: Sequence[str]) -> list[Path]:
+    paths = []
+    for kind in kinds:
+        path = place.with_name(place.name + KINDS[kind])
+        with complete_file(path) as draft:
+            draft.write_bytes(encode(result, kind))
+        paths.append(path)
+    return paths

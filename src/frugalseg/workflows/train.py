@@ -1,0 +1,233 @@
+"""Train a network by a recipe, so that it can be killed and resumed at any moment."""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from frugalseg.core.errors import ConfigError, DataError
+from frugalseg.core.files import write_text
+from frugalseg.core.inputs import InputSpec
+from frugalseg.core.labels import LabelSpace
+from frugalseg.core.progress import Progress, silent
+from frugalseg.data.catalog import open_dataset
+from frugalseg.data.check import DataReport, check_dataset
+from frugalseg.data.dataset import Dataset
+from frugalseg.metrics.scores import Scores
+from frugalseg.models.catalog import Architecture
+from frugalseg.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from frugalseg.training.log import RunLog
+from frugalseg.training.loop import Step, Training, class_weights
+from frugalseg.training.recipe import Recipe, load_recipe, with_time
+from frugalseg.training.validation import score_split, torch_predictor
+
+SAVE_EVERY_S = 20.0
+LOG_ROWS = 200
+
+log = logging.getLogger("frugalseg")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainResult:
+    """Where the run lies, and the scores of its best checkpoint on the validation split."""
+
+    folder: Path
+    checkpoint: Checkpoint
+    scores: Scores
+
+
+def train(
+    data: str | Path,
+    out: str | Path,
+    *,
+    recipe: str | Path | Recipe = "default",
+    settings: Sequence[str] = (),
+    time: str | float | None = None,
+    resume: bool = False,
+    format: str | None = None,
+    progress: Progress = silent,
+) -> TrainResult:
+    """Train on `data` and write the run to the folder `out`.
+
+    `settings` ("optimizer.lr=2e-3") and `time` ("30m", or seconds) override the recipe. With
+    `resume`, a run that was cut off goes on from its last checkpoint; on the CPU and counted in
+    steps or epochs, it ends with the same weights to the bit.
+
+    Raises ConfigError and DataError before anything is written.
+    """
+    wish = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, settings)
+    wish = wish if time is None else with_time(wish, time)
+    dataset = open_dataset(data, format=format, progress=progress)
+    return train_on(dataset, checked(dataset, progress), wish, Path(out), resume, progress)
+
+
+def checked(dataset: Dataset, progress: Progress = silent) -> DataReport:
+    """Check a data set, refuse it for its problems, and log its warnings."""
+    report = check_dataset(dataset, progress=progress)
+    if report.problems:
+        raise DataError(f"{dataset.root} cannot be used for training", report.problems)
+    for split in ("train", "val"):
+        if not dataset.splits.get(split):
+            raise DataError(f"{dataset.root} has no pictures in the split {split!r}")
+    for warning in report.warnings:
+        log.warning(warning)
+    return report
+
+
+def train_on(
+    dataset: Dataset,
+    report: DataReport,
+    recipe: Recipe,
+    out: Path,
+    resume: bool,
+    progress: Progress,
+) -> TrainResult:
+    """Train on a data set that is open and checked."""
+    run = _Run(dataset, report, recipe, out, resume)
+    training = run.training
+    with RunLog(out, from_step=training.step) as rows:
+        for step in training.steps():
+            run.after(step, rows, progress)
+        return run.finish(rows, progress)
+
+
+class _Run:
+    """The folder of a run: what is saved when."""
+
+    def __init__(
+        self, dataset: Dataset, report: DataReport, recipe: Recipe, out: Path, resume: bool
+    ) -> None:
+        self.dataset, self.recipe, self.out = dataset, recipe, out
+        self.spec = input_of(recipe, dataset)
+        self.architecture = architecture_of(recipe, dataset.labels, self.spec)
+        torch.manual_seed(recipe.seed)
+        pixels_C = torch.tensor(training_pixels(report))
+        weights_C = class_weights(recipe, pixels_C)
+        self.training = Training(self.architecture.build(), dataset, recipe, self.spec, weights_C)
+        self.best_miou: float | None = None
+        if resume:
+            self._resume()
+        elif (out / "last.safetensors").exists():
+            raise ConfigError(f"{out} holds a run already: --resume it, or name another folder")
+        out.mkdir(parents=True, exist_ok=True)
+        write_text(out / "recipe.yaml", yaml.safe_dump(recipe.model_dump(mode="json")))
+        self.saved_s = time.monotonic()
+        self.validated = int(self.training.progress() * recipe.validations)
+        self.loss_sum, self.loss_count, self.logged = 0.0, 0, self.training.progress()
+
+    def _resume(self) -> None:
+        kept = load_checkpoint(self.out / "last.safetensors")
+        if different := _differences(kept, self.recipe, self.dataset.labels):
+            raise ConfigError(f"cannot resume {self.out} with other settings: {different}")
+        self.training.restore(kept.state, kept.weights, kept.step, kept.elapsed_s)
+        self.best_miou = kept.best_miou
+
+    def after(self, step: Step, rows: RunLog, progress: Progress) -> None:
+        """Log, validate and save, as far as it is time to."""
+        self.loss_sum, self.loss_count = self.loss_sum + float(step.loss), self.loss_count + 1
+        best = "" if self.best_miou is None else f", best mIoU {self.best_miou:.1%}"
+        shown = self.loss_sum / self.loss_count
+        progress("training", step.progress, 1.0, f"step {step.number:,}, loss {shown:.3f}{best}")
+        if step.progress - self.logged >= 1 / LOG_ROWS:
+            self._log(step, rows)
+        if int(step.progress * self.recipe.validations) > self.validated:
+            self.validate(rows, progress)
+        if time.monotonic() - self.saved_s > SAVE_EVERY_S:
+            self.save_last()
+
+    def _log(self, step: Step, rows: RunLog) -> None:
+        rows.add(
+            step=step.number, progress=step.progress, elapsed_s=step.elapsed_s, lr=step.lr,
+            loss=self.loss_sum / self.loss_count,
+        )  # fmt: skip
+        self.loss_sum, self.loss_count, self.logged = 0.0, 0, step.progress
+
+    def validate(self, rows: RunLog, progress: Progress) -> None:
+        """Score the averaged weights on the validation split, and keep them if they lead."""
+        training, began = self.training, time.monotonic()
+        self.validated = int(training.progress() * self.recipe.validations)
+        scores = self._scores(progress, boundary=False)
+        # The last validation also draws boundaries, which takes about as long again.
+        training.reserve(2.5 * (time.monotonic() - began))
+        rows.add(
+            step=training.step, progress=training.progress(), elapsed_s=training.elapsed_s,
+            miou=scores.miou, pixel_accuracy=scores.pixel_accuracy,
+        )  # fmt: skip
+        if self.best_miou is None or scores.miou >= self.best_miou:
+            self.best_miou = scores.miou
+            save_checkpoint(replace(self._checkpoint(), state={}), self.out / "best.safetensors")
+        self.save_last()
+
+    def finish(self, rows: RunLog, progress: Progress) -> TrainResult:
+        """Score the best weights once more, with boundaries."""
+        if self.validated < self.recipe.validations:  # the clock ran out during a validation
+            self.validate(rows, progress)
+        best = load_checkpoint(self.out / "best.safetensors")
+        self.training.averaged.load_state_dict(dict(best.weights))
+        scores = self._scores(progress, boundary=True)
+        return TrainResult(folder=self.out, checkpoint=best, scores=scores)
+
+    def save_last(self) -> None:
+        """Write the checkpoint from which the run can go on."""
+        save_checkpoint(self._checkpoint(), self.out / "last.safetensors")
+        self.saved_s = time.monotonic()
+
+    def _scores(self, progress: Progress, *, boundary: bool) -> Scores:
+        predict = torch_predictor(self.training.averaged, self.spec, self.training.fabric.device)
+        return score_split(
+            self.dataset,
+            self.dataset.splits["val"],
+            predict,
+            boundary=boundary,
+            progress=progress,
+        )
+
+    def _checkpoint(self) -> Checkpoint:
+        training = self.training
+        return Checkpoint(
+            architecture=self.architecture,
+            input=self.spec,
+            labels=self.dataset.labels,
+            weights=training.averaged.state_dict(),
+            state=training.state(),
+            recipe=self.recipe.model_dump(mode="json"),
+            step=training.step,
+            elapsed_s=training.elapsed_s,
+            best_miou=self.best_miou,
+        )
+
+
+def input_of(recipe: Recipe, dataset: Dataset) -> InputSpec:
+    """Return the recipe's input, or the size of the first training picture."""
+    if recipe.input is not None:
+        size = InputSpec.parse(recipe.input)
+    else:
+        image_HWC, _ = dataset.load(dataset.splits["train"][0])
+        size = InputSpec(height=image_HWC.shape[0], width=image_HWC.shape[1])
+    return replace(size, channels=int(recipe.model.settings.get("channels", 3)))
+
+
+def architecture_of(recipe: Recipe, labels: LabelSpace, spec: InputSpec) -> Architecture:
+    """Return the recipe's network for these classes."""
+    settings: dict[str, Any] = {**recipe.model.settings, "num_classes": labels.num_classes}
+    return Architecture(name=recipe.model.name, settings=settings | {"channels": spec.channels})
+
+
+def training_pixels(report: DataReport) -> list[int]:
+    """Count the pixels of each class in the training split."""
+    train = next(split for split in report.splits if split.name == "train")
+    return [share.pixels for share in train.classes]
+
+
+def _differences(kept: Checkpoint, recipe: Recipe, labels: LabelSpace) -> str:
+    now = recipe.model_dump(mode="json")
+    keys = [key for key in now if now[key] != kept.recipe.get(key)]
+    told = [f"{key} was {kept.recipe.get(key)}, is {now[key]}" for key in keys]
+    if kept.labels != labels:
+        told.append(f"classes were {list(kept.labels.names)}, are {list(labels.names)}")
+    return "; ".join(told)

@@ -1,0 +1,208 @@
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from frugalseg.core.errors import ConfigError, DataError
+from frugalseg.core.progress import Progress
+from frugalseg.data.catalog import open_dataset
+from frugalseg.data.check import check_dataset, validate
+from frugalseg.data.dataset import Dataset
+from frugalseg.data.sheet import draw_sheet
+from frugalseg.imaging.read import read_image, read_mask
+
+
+def save_cut_off_jpeg(path: Path) -> None:
+    stream = io.BytesIO()
+    noise_HWC = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
+    Image.fromarray(noise_HWC).save(stream, "JPEG")
+    path.write_bytes(stream.getvalue()[:1500])
+
+
+def save_deep_png(path: Path) -> None:
+    Image.fromarray(np.full((64, 96), 1000, np.uint16)).save(path, "PNG")
+
+
+def save_cmyk_jpeg(path: Path) -> None:
+    Image.new("CMYK", (96, 64)).save(path, "JPEG")
+
+
+def save_thin_png(path: Path) -> None:
+    Image.new("RGB", (1, 60_000)).save(path, "PNG")
+
+
+def save_bomb(path: Path) -> None:
+    Image.new("1", (15_000, 15_000)).save(path, "PNG")
+
+
+def save_text(path: Path) -> None:
+    path.write_text("not a picture", encoding="utf-8")
+
+
+BAD_PICTURES: dict[str, tuple[Callable[[Path], None], str]] = {
+    "truncated": (save_cut_off_jpeg, "damaged or truncated"),
+    "16 bit": (save_deep_png, "16 bits"),
+    "cmyk": (save_cmyk_jpeg, "CMYK"),
+    "1x60000": (save_thin_png, "side over"),
+    "bomb": (save_bomb, "more than 64,000,000 pixels"),
+    "text": (save_text, "not a JPEG, PNG, BMP or WebP picture"),
+}
+
+
+class TestProblems:
+    @pytest.mark.parametrize("kind", sorted(BAD_PICTURES))
+    def test_bad_picture_is_found_and_the_rest_is_still_counted(
+        self, tiny_folder: Path, kind: str
+    ) -> None:
+        save, message = BAD_PICTURES[kind]
+        save(tiny_folder / "images" / "3.png")
+        report = check_dataset(open_dataset(tiny_folder), workers=2)
+        [problem] = report.problems
+        assert "3.png" in problem
+        assert message in problem
+        assert not report.ok
+        assert sum(split.images for split in report.splits) == 5
+
+    def test_all_problems_come_at_once(self, tiny_folder: Path) -> None:
+        save_text(tiny_folder / "images" / "1.png")
+        save_cmyk_jpeg(tiny_folder / "images" / "2.png")
+        Image.new("L", (96, 60)).save(tiny_folder / "masks" / "3.png")
+        Image.new("L", (96, 64), 7).save(tiny_folder / "masks" / "4.png")
+        problems = "\n".join(sorted(validate(open_dataset(tiny_folder))))
+        assert problems.count("\n") == 3
+        assert "mask is 96 px wide and 60 high, 3.png is 96 wide and 64 high" in problems
+        assert "undeclared mask values 7" in problems
+
+    def test_rotated_photograph_takes_the_mask_as_it_is_displayed(self, tiny_folder: Path) -> None:
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        lying = Image.new("RGB", (64, 96))  # 64 wide and 96 high until it is turned
+        lying.save(tiny_folder / "images" / "0.png", exif=exif)
+        assert validate(open_dataset(tiny_folder)) == []
+
+    def test_mask_of_the_unrotated_photograph_gets_a_hint(self, tiny_folder: Path) -> None:
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        Image.new("RGB", (96, 64)).save(tiny_folder / "images" / "0.png", exif=exif)
+        [problem] = validate(open_dataset(tiny_folder))
+        assert "EXIF rotation" in problem
+
+    def test_sound_set_has_none(self, tiny_folder: Path) -> None:
+        assert validate(open_dataset(tiny_folder)) == []
+
+
+class TestReport:
+    def test_shares_sum_to_one_with_what_is_ignored(self, tiny_folder: Path) -> None:
+        for split in check_dataset(open_dataset(tiny_folder)).splits:
+            shares = [c.pixel_share for c in split.classes]
+            assert sum(shares) + split.ignore_share == pytest.approx(1)
+            assert split.ignore_share == pytest.approx(2 / 64)
+            assert split.sizes == {"64x96": split.images}
+            assert [c.images for c in split.classes] == [split.images] * 3
+
+    def test_report_is_plain_json(self, tiny_folder: Path) -> None:
+        values = check_dataset(open_dataset(tiny_folder)).to_dict()
+        assert json.loads(json.dumps(values, allow_nan=False)) == values
+
+    def test_progress_reaches_its_total(self, tiny_folder: Path) -> None:
+        calls: list[tuple[float, float]] = []
+
+        def note(stage: str, done: float, total: float, note: str = "") -> None:
+            calls.append((done, total))
+
+        watch: Progress = note
+        check_dataset(open_dataset(tiny_folder), progress=watch)
+        assert calls == [(i, 6) for i in range(1, 7)]
+
+
+class TestWarnings:
+    def warnings(self, root: Path) -> str:
+        return "\n".join(check_dataset(open_dataset(root)).warnings)
+
+    def mask_without_class_2(self, root: Path, samples: Dataset, split: str) -> None:
+        for sample in samples.split(split):
+            mask = read_mask(sample.label)
+            Image.fromarray(np.where(mask == 2, 1, mask).astype(np.uint8)).save(sample.label)
+
+    def test_class_only_in_val(self, tiny_folder: Path) -> None:
+        self.mask_without_class_2(tiny_folder, open_dataset(tiny_folder), "train")
+        assert "class 'disc' never occurs in train, only in val" in self.warnings(tiny_folder)
+
+    def test_class_only_in_train(self, tiny_folder: Path) -> None:
+        self.mask_without_class_2(tiny_folder, open_dataset(tiny_folder), "val")
+        assert "class 'disc' never occurs in val" in self.warnings(tiny_folder)
+
+    def test_class_nowhere(self, tiny_folder: Path) -> None:
+        for split in ("train", "val"):
+            self.mask_without_class_2(tiny_folder, open_dataset(tiny_folder), split)
+        assert "'disc' never occurs in train and not in val" in self.warnings(tiny_folder)
+
+    def test_rare_class(self, tiny_folder: Path) -> None:
+        dataset = open_dataset(tiny_folder)
+        self.mask_without_class_2(tiny_folder, dataset, "train")
+        label = dataset.split("train")[0].label
+        mask = read_mask(label)
+        mask[30, 30] = 2
+        Image.fromarray(mask).save(label)
+        assert "class 'disc' is rare in train" in self.warnings(tiny_folder)
+
+    def test_same_picture_in_train_and_val(self, tiny_folder: Path) -> None:
+        dataset = open_dataset(tiny_folder)
+        stolen = dataset.split("train")[0].image.read_bytes()
+        dataset.split("val")[0].image.write_bytes(stolen)
+        assert "the same picture is in train and in val" in self.warnings(tiny_folder)
+
+    def test_different_sizes_blank_masks_and_odd_files(self, tiny_folder: Path) -> None:
+        Image.new("RGB", (48, 48)).save(tiny_folder / "images" / "0.png")
+        Image.new("L", (48, 48), 255).save(tiny_folder / "masks" / "0.png")
+        (tiny_folder / "images" / "notes.txt").write_text("x", encoding="utf-8")
+        warnings = self.warnings(tiny_folder)
+        assert "2 different sizes" in warnings
+        assert "no labelled pixel, all ignored" in warnings
+        assert "passed over" in warnings
+        assert "notes.txt" in warnings
+
+
+class TestSheet:
+    def test_sheet_is_a_picture_and_the_same_for_a_seed(
+        self, tiny_folder: Path, tmp_path: Path
+    ) -> None:
+        dataset = open_dataset(tiny_folder)
+        first = draw_sheet(dataset, tmp_path / "a.png", count=4, seed=1)
+        second = draw_sheet(dataset, tmp_path / "b.png", count=4, seed=1)
+        assert first.read_bytes() == second.read_bytes()
+        assert read_image(first).shape[1] > 600
+
+    def test_rare_class_is_on_the_sheet(
+        self, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from frugalseg.data import sheet
+
+        dataset = open_dataset(tiny_folder)
+        every = [s for split in dataset.splits.values() for s in split]
+        for sample in every[:-1]:
+            mask = read_mask(sample.label)
+            Image.fromarray(np.where(mask == 2, 1, mask).astype(np.uint8)).save(sample.label)
+        for seed in range(5):
+            chosen = sheet._chosen(dataset, 1, seed)
+            assert [sample for _, sample in chosen] == every[-1:]
+
+    def test_bad_samples_are_passed_over(self, tiny_folder: Path, tmp_path: Path) -> None:
+        save_text(tiny_folder / "images" / "0.png")
+        assert draw_sheet(open_dataset(tiny_folder), tmp_path / "a.png").is_file()
+
+    def test_nothing_to_draw_leaves_no_file(self, tiny_folder: Path, tmp_path: Path) -> None:
+        dataset = open_dataset(tiny_folder)
+        for path in (tiny_folder / "images").iterdir():
+            save_text(path)
+        with pytest.raises(DataError, match="no sample that can be drawn"):
+            draw_sheet(dataset, tmp_path / "out" / "a.png")
+        assert not (tmp_path / "out").exists()
+
+    def test_count_must_be_positive(self, tiny_folder: Path, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match="count"):
+            draw_sheet(open_dataset(tiny_folder), tmp_path / "a.png", count=0)

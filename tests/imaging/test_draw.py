@@ -1,0 +1,23 @@
+import numpy as np
+
+from frugalseg.imaging.draw import colorize, overlay
+
+COLORS = [(200, 0, 0), (0, 100, 0)]
+LABELS_HW = np.array([[0, 1, 255]], np.uint8)
+
+
+def test_ignored_pixels_are_black_when_painted() -> None:
+    painted_HWC = colorize(LABELS_HW, COLORS)
+    assert painted_HWC.tolist() == [[[200, 0, 0], [0, 100, 0], [0, 0, 0]]]
+
+
+def test_ignored_pixels_are_untouched_in_the_overlay() -> None:
+    image_HWC = np.full((1, 3, 3), 51, np.uint8)
+    mixed_HWC = overlay(image_HWC, LABELS_HW, COLORS, alpha=0.25)
+    assert mixed_HWC[0, 2].tolist() == [51, 51, 51]
+    assert mixed_HWC[0, 0].tolist() == [88, 38, 38]
+
+
+def test_grey_pictures_become_rgb() -> None:
+    mixed_HWC = overlay(np.zeros((1, 3, 1), np.uint8), LABELS_HW, COLORS, alpha=1)
+    np.testing.assert_array_equal(mixed_HWC, colorize(LABELS_HW, COLORS))
