@@ -95,7 +95,7 @@ class _Recorder(TorchDispatchMode):
     """Sees each ATen operator that runs inside `with recorder:`."""
 
     def __init__(self, shadow: nn.Module) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._names: dict[int, str] = {}  # of activations, by id
         self._tensors: dict[str, Tensor] = {}
         self._ops: list[Op] = []

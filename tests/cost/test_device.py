@@ -48,7 +48,7 @@ def test_the_first_devices_have_the_limits_that_were_agreed() -> None:
 
 
 def test_an_unknown_device_is_refused_with_the_list() -> None:
-    with pytest.raises(ConfigError, match=r"'mcu-2mb'.*cpu, mcu-2mb, smart-camera"):
+    with pytest.raises(ConfigError, match=r"'mcu-2mb'.*cpu, mcu-2mb, mcu-512k, smart-camera"):
         load_device("mcu-2m")
 
 

@@ -6,7 +6,7 @@ from frugalseg.cli import options
 from frugalseg.cli.fit import finish
 from frugalseg.cli.progress import shown
 
-DEVICE = "mcu-2mb"
+DEVICE = "mcu-512k"
 
 
 def demo(out: options.Out = Path("demo"), quiet: options.Quiet = False) -> None:

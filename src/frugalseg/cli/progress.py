@@ -1,14 +1,20 @@
-"""Progress for people: a bar with time left, or plain lines where there is no terminal."""
+"""Progress for people: bars with time left, or plain lines where there is no terminal."""
 
 import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
 
 from frugalseg.core.progress import Progress, silent
 
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+
 LINE_EVERY_S = 15.0
+ENOUGH_TO_GUESS = 0.01
 
 
 @contextmanager
@@ -22,57 +28,59 @@ def shown(*, quiet: bool) -> Iterator[Progress]:
         if not stream.isatty():
             yield _Lines(stream)
             return
-        from rich.console import Console
-        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
-
-        columns = (
-            TextColumn("{task.description:<22}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>4.0f} %"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-        )
-        with Bar(*columns, console=Console(file=stream), transient=False) as bar:
+        with _bar(stream) as bar:
             yield _Bars(bar)
+
+
+def _bar(stream: TextIO) -> "Bar":
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    return Bar(
+        TextColumn("{task.description:<18}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:>4.0f} %"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=Console(file=stream),
+    )
 
 
 class _Bars:
     """One bar for each stage; a stage that comes back starts anew."""
 
-    def __init__(self, bar: object) -> None:
-        self.bar, self.tasks = bar, {}  # type: ignore[var-annotated]
+    def __init__(self, bar: "Bar") -> None:
+        self.bar = bar
+        self.tasks: dict[str, TaskID] = {}
 
     def __call__(self, stage: str, done: float, total: float, note: str = "") -> None:
         from rich.markup import escape
 
-        bar, text = self.bar, escape(note)
+        text = escape(note)
         if stage not in self.tasks:
-            self.tasks[stage] = bar.add_task(stage, total=total, note=text)  # type: ignore[attr-defined]
-        bar.update(self.tasks[stage], completed=done, total=total, note=text)  # type: ignore[attr-defined]
+            self.tasks[stage] = self.bar.add_task(stage, total=total, note=text)
+        self.bar.update(self.tasks[stage], completed=done, total=total, note=text)
 
 
 class _Lines:
-    """A line when a stage begins and ends, and now and then between."""
+    """A line when a stage first begins, when it ends, and now and then between."""
 
-    def __init__(self, stream: object) -> None:
+    def __init__(self, stream: TextIO) -> None:
         self.stream = stream
-        self.stage, self.told_s, self.began_s = "", 0.0, 0.0
+        self.began_s: dict[str, float] = {}
+        self.told_s = 0.0
 
     def __call__(self, stage: str, done: float, total: float, note: str = "") -> None:
         now = time.monotonic()
-        begins = stage != self.stage
-        if not (begins or done >= total or now - self.told_s > LINE_EVERY_S):
-            return
-        if begins:
-            self.stage, self.began_s = stage, now
-        self.told_s = now
+        first = stage not in self.began_s
+        began = self.began_s.setdefault(stage, now)
         share = done / total if total else 0.0
-        left = ""
-        if 0.01 < share < 1:  # noqa: PLR2004  (a guess from less is worth nothing)
-            left = f", {(now - self.began_s) * (1 - share) / share:.0f} s left"
-        print(
-            f"{stage}: {share:.0%}{left}{', ' if note else ''}{note}",
-            file=self.stream,  # type: ignore[call-overload]
-            flush=True,
-        )
+        ends = done >= total and not first and now - self.told_s > 1
+        if not (first or ends or now - self.told_s > LINE_EVERY_S):
+            return
+        self.told_s = now
+        parts = [f"{stage}: {share:.0%}"]
+        if ENOUGH_TO_GUESS < share < 1:
+            parts.append(f"{(now - began) * (1 - share) / share:.0f} s left")
+        print(", ".join([*parts, note] if note else parts), file=self.stream, flush=True)

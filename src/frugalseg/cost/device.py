@@ -74,7 +74,7 @@ def device_names() -> tuple[str, ...]:
     """Names of the devices that come with frugalseg, sorted.
 
     >>> device_names()
-    ('cpu', 'mcu-2mb', 'smart-camera-10mb')
+    ('cpu', 'mcu-2mb', 'mcu-512k', 'smart-camera-10mb')
     """
     shipped = files("frugalseg.cost").joinpath("devices").iterdir()
     return tuple(

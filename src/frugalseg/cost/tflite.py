@@ -67,9 +67,10 @@ def _graph(raw: bytes) -> Graph:
     tensors = [source.Tensors(i) for i in range(source.TensorsLength())]
     constant = [_is_constant(model.Buffers(tensor.Buffer())) for tensor in tensors]
     sizes = _names_by_value(schema.TensorType)
+    names = _names(tensors)
     values = [
         Tensor(
-            name=f"t{i}",
+            name=names[i],
             shape=_shape(tensor),
             element_bytes=ELEMENT_BYTES[sizes[tensor.Type()]],
         )
@@ -99,13 +100,15 @@ class _OpReader:
         if kind in ALIAS_KINDS and reads:
             self.same_as[outputs[0]] = reads[0]
             return
+        layer = self.values[outputs[0]].name
         new = [i for i in weights if i not in self.counted]
         self.counted |= {*new}
         bias = [i for i in new if kind in MATRIX_KINDS and len(self.values[i].shape) == 1]
         self.ops.append(
             Op(
-                name=f"{len(self.ops)} {kind}",
+                name=f"{layer} {kind}",
                 kind=kind,
+                layer=layer,
                 reads=tuple(dict.fromkeys(self.values[i].name for i in reads)),
                 writes=tuple(self.values[i].name for i in outputs),
                 macs=self._macs(kind, inputs, outputs[0]),
@@ -145,6 +148,15 @@ class _OpReader:
                 image, weight = self.values[inputs[2]].shape, self.values[inputs[1]].shape
                 return prod(image[:3]) * prod(weight)
         return self._elements(output) * per_output
+
+
+def _names(tensors: Sequence[Any]) -> list[str]:
+    """Return the tensors' own names, or numbers where they are missing or not unique."""
+    names: dict[str, int] = {}
+    for i, tensor in enumerate(tensors):
+        told = (tensor.Name() or b"").decode(errors="replace")
+        names[told if told and told not in names else f"t{i}:{told}".rstrip(":")] = i
+    return list(names)
 
 
 def _kinds(schema: Any, model: Any) -> list[str]:

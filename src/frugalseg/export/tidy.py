@@ -156,7 +156,8 @@ class _Graph:
         for number, tensor in enumerate(graph.tensors):
             if number in ends:
                 continue
-            layer = layer_of(bytes(tensor.name or b"").decode()) if number in maps else ""
+            told = bytes(tensor.name or b"").decode()
+            layer = (layer_of(told) if "/" in told else told) if number in maps else ""
             name = layer if layer and layer not in taken else f"{layer}:{number}".lstrip(":")
             taken.add(name)
             tensor.name = name.encode()

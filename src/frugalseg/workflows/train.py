@@ -122,7 +122,7 @@ class _Run:
 
     def _resume(self) -> None:
         kept = load_checkpoint(self.out / "last.safetensors")
-        if different := _differences(kept, self.recipe, self.dataset.labels):
+        if different := _differences(kept, self.recipe, self._checkpoint()):
             raise ConfigError(f"cannot resume {self.out} with other settings: {different}")
         self.training.restore(kept.state, kept.weights, kept.step, kept.elapsed_s)
         self.best_miou = kept.best_miou
@@ -224,10 +224,16 @@ def training_pixels(report: DataReport) -> list[int]:
     return [share.pixels for share in train.classes]
 
 
-def _differences(kept: Checkpoint, recipe: Recipe, labels: LabelSpace) -> str:
-    now = recipe.model_dump(mode="json")
-    keys = [key for key in now if now[key] != kept.recipe.get(key)]
-    told = [f"{key} was {kept.recipe.get(key)}, is {now[key]}" for key in keys]
-    if kept.labels != labels:
-        told.append(f"classes were {list(kept.labels.names)}, are {list(labels.names)}")
+def _differences(kept: Checkpoint, recipe: Recipe, now: Checkpoint) -> str:
+    """Tell in what a run to be resumed differs. Network and input count as they came out."""
+    new = recipe.model_dump(mode="json", exclude={"model", "input"})
+    told = [
+        f"{key} was {kept.recipe.get(key)}, is {new[key]}"
+        for key in new
+        if new[key] != kept.recipe.get(key)
+    ]
+    for what in ("architecture", "input", "labels"):
+        before, after = getattr(kept, what), getattr(now, what)
+        if before != after:
+            told.append(f"{what} was {before}, is {after}")
     return "; ".join(told)
