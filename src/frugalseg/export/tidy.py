@@ -29,7 +29,9 @@ def tidy(path: Path) -> None:
     """Rewrite the file in place; what it computes stays the same to the bit."""
     flatbuffers = require("flatbuffers", extra="export")
     schema = require("ai_edge_litert.schema_py_generated", extra="export")
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(bytearray(path.read_bytes()), 0))
+    raw = bytearray(path.read_bytes())
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(raw, 0))
+    _take_in_buffers(model, raw)
     graph = _Graph(model, schema)
     while graph.merge_transposes() or graph.move_pads() or graph.absorb_pads():
         graph.drop_unread()

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from frugalseg.core.errors import ConfigError, unknown
+from frugalseg.core.labels import MAX_CLASSES
 from frugalseg.models.enet import ENet, ENetConfig
 from frugalseg.models.frugalnet import FrugalNet, FrugalNetConfig
 from frugalseg.models.network import Network
@@ -49,10 +50,19 @@ class Architecture:
         for setting in self.settings:
             if setting not in known:
                 raise unknown(f"setting of {self.name}", setting, known)
+        self._check_ends()
         try:
             return entry.build(entry.config(**self.settings))
         except TypeError as wrong:
             raise ConfigError(f"{self.name}: {wrong}") from wrong
+
+    def _check_ends(self) -> None:
+        """What goes in and what comes out are the same question for every network."""
+        classes, channels = self.settings.get("num_classes"), self.settings.get("channels", 3)
+        if type(classes) is not int or not 1 <= classes <= MAX_CLASSES:
+            raise ConfigError(f"num_classes must be 1 to {MAX_CLASSES}, got {classes!r}")
+        if channels not in (1, 3):  # it may be a value of any type
+            raise ConfigError(f"channels must be 1 (grey) or 3 (RGB), got {channels!r}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""

@@ -28,7 +28,7 @@ FINE_STEP_BELOW = 16
 class FrugalNetConfig:
     """Shape of a frugalnet: `width` scales channels, `depth` the number of blocks.
 
-    width 0.5, depth 1 has some 0.13 M parameters, width 1, depth 2 some 0.75 M.
+    width 0.5, depth 1 has some 0.11 M parameters, width 1, depth 2 some 0.65 M.
     """
 
     num_classes: int
@@ -37,12 +37,13 @@ class FrugalNetConfig:
     depth: int = 2
 
     def __post_init__(self) -> None:
-        for name, value, (low, high) in (
-            ("width", self.width, WIDTHS),
-            ("depth", self.depth, DEPTHS),
+        for name, value, kind, (low, high) in (
+            ("width", self.width, int | float, WIDTHS),
+            ("depth", self.depth, int, DEPTHS),
         ):
-            if not low <= value <= high:
-                raise ConfigError(f"frugalnet {name} must be {low} to {high}, got {value}")
+            if not isinstance(value, kind) or not low <= value <= high:
+                whole = "a whole number from " if kind is int else ""
+                raise ConfigError(f"frugalnet {name} must be {whole}{low} to {high}, got {value!r}")
 
     def scaled(self, channels: int) -> int:
         """Scale a channel count by the width, to a multiple of 8 (of 4 below 16)."""

@@ -1,6 +1,7 @@
 """Random scale, crop, flip and colour, seeded for each sample (ADR 0007)."""
 
 import os
+import random
 from typing import Any
 
 import numpy as np
@@ -32,8 +33,10 @@ class Augmenter:
         index: int,
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Return picture and labels of the crop size; what lies outside is grey and ignored."""
-        seed = np.random.SeedSequence([self.seed, epoch, index]).generate_state(1)[0]
-        self.transform.set_random_seed(int(seed))
+        numbers = np.random.default_rng([self.seed, epoch, index])
+        # Not set_random_seed: it gives each transform the same numbers, and then what is drawn
+        # large is also flipped, and cut from one corner.
+        self.transform.set_random_state(numbers, random.Random(int(numbers.integers(2**63))))
         done = self.transform(image=image_HWC, mask=labels_HW)
         image = done["image"]
         return image.reshape(*image.shape[:2], -1), done["mask"]
@@ -46,6 +49,7 @@ def _compose(recipe: Recipe, crop: tuple[int, int], fill: int, channels: int) ->
     cv2.setNumThreads(0)  # torch has the cores, and one thread gives one order of operations
     wish = recipe.augment
     low, high = wish.scale
+    scale = A.RandomScale(scale_limit=(low - 1, high - 1), p=1)
     strength = wish.color
     color = [A.RandomBrightnessContrast(brightness_limit=strength, contrast_limit=strength, p=0.8)]
     if channels == RGB:
@@ -53,7 +57,7 @@ def _compose(recipe: Recipe, crop: tuple[int, int], fill: int, channels: int) ->
         color.append(A.HueSaturationValue(hue, saturation, val_shift_limit=0, p=0.5))
     return A.Compose(
         [
-            *([A.RandomScale(scale_limit=(low - 1, high - 1), p=1)] if low < high else []),
+            *([scale] if wish.scale != (1, 1) else []),
             A.PadIfNeeded(*crop, border_mode=cv2.BORDER_CONSTANT, fill=fill, fill_mask=IGNORE),
             A.RandomCrop(*crop),
             A.HorizontalFlip(p=wish.flip),

@@ -74,7 +74,8 @@ class _Pictures(TorchDataset[Batch]):
     ) -> None:
         self.dataset, self.samples, self.spec = dataset, samples, spec
         self.augment = Augmenter(recipe, spec)
-        self.room = CACHE_BYTES // (spec.height * spec.width * (spec.channels + 1))
+        picture_bytes = spec.height * spec.width * (spec.channels + 1)
+        self.room = CACHE_BYTES // picture_bytes // max(1, recipe.workers)  # each keeps its own
         self.kept: dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}
 
     def __len__(self) -> int:

@@ -50,8 +50,8 @@ def read_log(path: Path) -> list[dict[str, float]]:
     """
     if not path.is_file():
         return []
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
+    whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
+    rows = list(csv.DictReader(whole.splitlines()))
     return [
         {name: float(text) for name, text in row.items() if text}
         for row in rows

@@ -21,8 +21,6 @@ from frugalseg.training.batches import Batch, normalise, steps_in_epoch, trainin
 from frugalseg.training.recipe import Recipe
 from frugalseg.training.schedule import rate
 
-FIRST_RATE_KNOWN_AFTER = 3
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
@@ -77,9 +75,12 @@ class Training:
         return max(1, math.ceil((length.epochs or 0) * steps_in_epoch(self.dataset, self.recipe)))
 
     def reserve(self, seconds: float) -> None:
-        """Keep so much of a run by the clock for what follows the last step."""
+        """Keep so much of a run by the clock for what follows the last step.
+
+        Never less than before: the progress of a run does not go back.
+        """
         if self.recipe.length.time is not None:
-            self.reserved_s = min(seconds, 0.5 * self.recipe.length.time)
+            self.reserved_s = max(self.reserved_s, min(seconds, 0.5 * self.recipe.length.time))
 
     def steps(self) -> Iterator[Step]:
         """Take steps until the run is done. The time between two `next` calls counts too."""

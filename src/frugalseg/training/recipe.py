@@ -1,11 +1,11 @@
 """Recipe: one training run as a value. YAML on disk; an unknown key is an error."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self, TypeVar, get_args
 
 import yaml
 from pydantic import (
@@ -22,9 +22,11 @@ from frugalseg.core.inputs import InputSpec
 
 LEAST_SCALE, MOST_SCALE = 0.1, 8.0
 
+_T = TypeVar("_T")
+
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Model(_Part):
@@ -44,7 +46,7 @@ class Length(_Part):
     @field_validator("time", mode="before")
     @classmethod
     def _read_time(cls, value: object) -> object:
-        return seconds(value) if isinstance(value, str) else value
+        return _or_value_error(seconds, value) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _just_one(self) -> Self:
@@ -92,6 +94,11 @@ class Augment(_Part):
     flip: float = Field(default=0.5, ge=0, le=1)
     color: float = Field(default=0.3, ge=0, le=1)
 
+    @field_validator("crop", mode="before")
+    @classmethod
+    def _read_crop(cls, value: object) -> object:
+        return _size(value)
+
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if not LEAST_SCALE <= self.scale[0] <= self.scale[1] <= MOST_SCALE:
@@ -120,12 +127,12 @@ class Recipe(_Part):
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     validations: int = Field(default=20, ge=1, description="how often during the run")
     workers: int = Field(default=0, ge=0, le=64, description="processes that load pictures")
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**32)
 
-    @field_validator("input")
+    @field_validator("input", mode="before")
     @classmethod
-    def _read_size(cls, value: str | None) -> str | None:
-        return None if value is None else str(InputSpec.parse(value))
+    def _read_input(cls, value: object) -> object:
+        return _size(value)
 
 
 def recipe_names() -> list[str]:
@@ -175,6 +182,21 @@ def seconds(text: str) -> float:
     return sum(float(number) * units[unit or "s"] for number, unit in parts)
 
 
+def _size(value: object) -> object:
+    """Bring "192X256", or 256 for a square, to one form."""
+    if isinstance(value, str | int):
+        return str(_or_value_error(InputSpec.parse, str(value)))
+    return value
+
+
+def _or_value_error(read: Callable[[str], _T], text: str) -> _T:
+    """Let pydantic see the mistake, so that it is listed with the others."""
+    try:
+        return read(text)
+    except ConfigError as wrong:
+        raise ValueError(str(wrong)) from wrong
+
+
 def _read_yaml(source: str | Path) -> dict[str, Any]:
     path = Path(source)
     if path.suffix not in {".yaml", ".yml"}:
@@ -222,7 +244,7 @@ def _explain(error: Any) -> str:
     *path, key = error["loc"]
     known = _keys(path)
     near = get_close_matches(str(key), known, n=1)
-    hint = f", did you mean {near[0]!r}?" if near else ""
+    hint = f", did you mean {near[0]!r}?" if near else "."
     return f"unknown key {where!r}{hint} Known here: {', '.join(known)}"
 
 

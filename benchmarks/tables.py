@@ -1,0 +1,84 @@
+"""Write the tables of README and docs from the records; with --check, only compare.
+
+    python benchmarks/tables.py
+
+A table stands between `<!-- table: NAME -->` and `<!-- end -->`.
+"""
+
+import argparse
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from recording import read_records
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = (ROOT / "README.md",)
+BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def main() -> None:
+    """Rewrite each document, or fail if one is not up to date."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true")
+    wish = parser.parse_args()
+    for path in DOCUMENTS:
+        text = path.read_text(encoding="utf-8")
+        fresh = filled(text)
+        if wish.check and fresh != text:
+            raise SystemExit(f"{path.name} is not what the records say: run {Path(__file__).name}")
+        if fresh != text:
+            path.write_text(fresh, encoding="utf-8")
+
+
+def filled(text: str) -> str:
+    """Return the text with every table written anew."""
+    return BLOCK.sub(lambda m: m[1] + TABLES[m[2]]() + m[3], text)
+
+
+def accuracy() -> str:
+    """One row for each record of an artifact."""
+    head = (
+        "| data | network | input | device | mIoU float | mIoU int8 | pixel accuracy | file, bytes"
+        " | peak activations, bytes | training |\n|---|---|---|---|---|---|---|---|---|---|\n"
+    )
+    return head + "".join(_accuracy_row(f) for f in read_records() if "recipe" in f["settings"])
+
+
+def latency() -> str:
+    """Ratios of each latency record."""
+    rows = ["| network | engine | times the artifact |", "|---|---|---|"]
+    for file in read_records():
+        for record in file["records"]:
+            if record["name"].endswith("/ratio"):
+                engine = record["name"].removesuffix("/ratio")
+                rows.append(
+                    f"| {file['settings']['artifact']} | {engine} | {record['value']:.2f} |"
+                )
+    return "\n".join(rows) + "\n"
+
+
+def _accuracy_row(file: Mapping[str, Any]) -> str:
+    values = {record["name"]: record["value"] for record in file["records"]}
+    settings = file["settings"]
+    network = settings["architecture"]
+    told = {k: v for k, v in network["settings"].items() if k in {"width", "depth", "unpool"}}
+    shape = ", ".join(f"{key} {value}" for key, value in told.items())
+    cells = [
+        file["theme"].split("-")[0],
+        f"{network['name']}{' ' * bool(shape)}{shape}",
+        f"{settings['input']['height']}x{settings['input']['width']}",
+        settings["device"] or "none named",
+        *(f"{100 * values[n]:.1f} %" for n in ("float/miou", "int8/miou", "int8/pixel_accuracy")),
+        f"{values['file_bytes']:,}",
+        f"{values['peak_activation_bytes']:,}",
+        f"{values['training_s'] / 60:.0f} min",
+    ]
+    return "| " + " | ".join(cells) + " |\n"
+
+
+TABLES: Mapping[str, Callable[[], str]] = {"accuracy": accuracy, "latency": latency}
+
+if __name__ == "__main__":
+    main()
