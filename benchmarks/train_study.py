@@ -42,7 +42,7 @@ def _train(entry: dict[str, Any], home: Path, data: Path, out: Path, settings: l
     folder = out / entry["name"] / "run"
     with shown(quiet=False) as progress:
         report = checked(dataset, progress)
-        spec = input_of(recipe, dataset)
+        spec = input_of(recipe, report)
         if "device" in entry:
             choice = choose(load_device(entry["device"]), spec, dataset.labels.num_classes)
             model = Model(settings=dict(choice.architecture.settings))

@@ -1,6 +1,5 @@
 """The `frugalseg` command. Exit codes: 0 worked or fits, 1 gate or fit failed, 2 asked wrongly."""
 
-import errno
 import logging
 import sys
 
@@ -36,9 +35,10 @@ def main() -> None:
     except FrugalsegError as wrong:
         print(f"error: {wrong}", file=sys.stderr)
         sys.exit(wrong.exit_code)
-    except KeyboardInterrupt:
-        print("interrupted; a training run can go on with --resume", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+    except SystemExit as ending:
+        if ending.code == INTERRUPTED:
+            print("interrupted; a training run can go on with --resume", file=sys.stderr)
+        raise
     except ModuleNotFoundError as missing:
         print(
             f"error: this command needs {missing.name}, which is not installed:"
@@ -46,8 +46,6 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(2)
-    except OSError as wrong:
-        if wrong.errno not in {errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT}:
-            raise
-        print(f"error: cannot write: {wrong}", file=sys.stderr)
+    except OSError as wrong:  # a full disk, a folder that is not ours, ...
+        print(f"error: cannot read or write: {wrong}", file=sys.stderr)
         sys.exit(2)

@@ -9,8 +9,7 @@ it there, and changes it back. Three rules bring back one convolution that pads 
 
 Each tensor so removed is a whole copy of a map in memory. Then operators without readers go, and
 tensors that nothing refers to, for which TensorFlow Lite Micro would set memory aside. Names of
-tensors, up to 40 % of a small file, are cut to the path of the layer. Weights that the quantiser
-appended behind the flatbuffer, where not every reader looks, come back into it.
+tensors, up to 40 % of a small file, are cut to the path of the layer.
 """
 
 from pathlib import Path
@@ -19,28 +18,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from frugalseg.core.errors import require
-from frugalseg.core.files import complete_file
+from frugalseg.export.flatbuffer import add_buffer, read_model, schema, write_model
 
 SPATIAL = (1, 2)  # of NHWC
 
 
 def tidy(path: Path) -> None:
     """Rewrite the file in place; what it computes stays the same to the bit."""
-    flatbuffers = require("flatbuffers", extra="export")
-    schema = require("ai_edge_litert.schema_py_generated", extra="export")
-    raw = bytearray(path.read_bytes())
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(raw, 0))
-    _take_in_buffers(model, raw)
-    graph = _Graph(model, schema)
+    model = read_model(path)
+    graph = _Graph(model, schema())
     while graph.merge_transposes() or graph.move_pads() or graph.absorb_pads():
         graph.drop_unread()
     graph.drop_orphans()
     graph.shorten_names()
-    builder = flatbuffers.Builder(1 << 20)
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    with complete_file(path) as draft:
-        draft.write_bytes(bytes(builder.Output()))
+    write_model(model, path)
 
 
 def layer_of(name: str) -> str:
@@ -54,15 +45,6 @@ def layer_of(name: str) -> str:
     parts = name.split(";", maxsplit=1)[0].split("/")[1:]
     classes = (part.rpartition(".")[2] for part in parts)
     return ".".join(c.partition("_")[2] for c in classes if c.partition("_")[2])
-
-
-def _take_in_buffers(model: Any, raw: bytearray) -> None:
-    """Bring buffers that lie behind the flatbuffer back into the model."""
-    for buffer in model.buffers:
-        if buffer.offset > 1:
-            end = buffer.offset + buffer.size
-            buffer.data = np.frombuffer(bytes(raw[buffer.offset : end]), np.uint8)
-            buffer.offset = buffer.size = 0
 
 
 class _Graph:
@@ -209,11 +191,9 @@ class _Graph:
     def _new_constant(self, like: int, values: NDArray[np.int32]) -> int:
         """Add a constant shaped as tensor `like`; others may still read that one."""
         old = self.graph.tensors[int(like)]
-        buffer, tensor = self.schema.BufferT(), self.schema.TensorT()
-        buffer.data = np.frombuffer(np.ascontiguousarray(values, np.int32).tobytes(), np.uint8)
-        self.model.buffers.append(buffer)
+        tensor = self.schema.TensorT()
         vars(tensor).update(vars(old))
-        tensor.buffer = len(self.model.buffers) - 1
+        tensor.buffer = add_buffer(self.model, values.astype(np.int32).tobytes())
         tensor.name = bytes(old.name or b"pad") + b"/nhwc"
         self.graph.tensors.append(tensor)
         return len(self.graph.tensors) - 1

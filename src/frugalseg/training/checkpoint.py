@@ -67,7 +67,10 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     }
     tensors = _named("weights", checkpoint.weights) | _named("state", checkpoint.state)
     with complete_file(path) as draft:
-        save_file(tensors, draft, metadata={"frugalseg": json.dumps(header, allow_nan=False)})
+        try:
+            save_file(tensors, draft, metadata={"frugalseg": json.dumps(header, allow_nan=False)})
+        except SafetensorError as wrong:  # its way to say that the disk is full
+            raise OSError(f"{path}: {wrong}") from wrong
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

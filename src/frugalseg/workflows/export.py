@@ -19,6 +19,7 @@ from frugalseg.data.dataset import Dataset
 from frugalseg.export.calibration import calibration_pictures
 from frugalseg.export.catalog import FORMATS, Format
 from frugalseg.export.gate import check_parity, check_scores
+from frugalseg.export.metadata import write_metadata
 from frugalseg.metrics.scores import Scores
 from frugalseg.models.network import Network
 from frugalseg.runtime.card import model_card
@@ -121,6 +122,7 @@ def export_checkpoint(
             form = FORMATS[name]
             progress(f"exporting {name}", 0, 1)
             form.write(network, spec, draft / form.file, pictures=pictures)
+            write_metadata(draft / form.file, kept.labels, spec)
             segmenter = _open(draft, kept, form)
             gap = _parity(network, segmenter, dataset) if form.precision == "fp32" else None
             score = score_split(dataset, val, segmenter.labels_of, progress=progress)

@@ -1,7 +1,7 @@
 """The main job: from a folder and a device to an artifact that fits, with its report."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from frugalseg.core.budget import Verdict
@@ -9,7 +9,7 @@ from frugalseg.core.inputs import InputSpec
 from frugalseg.core.progress import Progress, silent
 from frugalseg.cost.device import Device, load_device
 from frugalseg.data.catalog import open_dataset
-from frugalseg.data.dataset import Dataset
+from frugalseg.data.check import DataReport
 from frugalseg.report.page import write_report
 from frugalseg.search.ladder import Choice, choose
 from frugalseg.training.recipe import Model, Recipe, load_recipe, with_time
@@ -69,7 +69,7 @@ def fit(
     wanted = wanted if time is None else with_time(wanted, time)
     dataset = open_dataset(data, format=format, progress=progress)
     data_report = checked(dataset, progress)
-    spec = _input(size, wanted, target, dataset)
+    spec = _input(size, wanted, target, data_report)
     choice = choose(target, spec, dataset.labels.num_classes)
     progress("chosen", 1, 1, f"frugalnet {_named(choice)} at {spec}: {choice.reason}")
     sized = wanted.model_copy(
@@ -87,12 +87,12 @@ def fit(
     return result
 
 
-def _input(size: str | None, recipe: Recipe, device: Device, dataset: Dataset) -> InputSpec:
-    if size is not None:
-        return replace(InputSpec.parse(size), channels=input_of(recipe, dataset).channels)
-    if recipe.input is None and device.default_input is not None:
-        return device.default_input
-    return input_of(recipe, dataset)
+def _input(size: str | None, recipe: Recipe, device: Device, report: DataReport) -> InputSpec:
+    """Return the size named on the command line, or by the recipe, the device, the pictures."""
+    if size is None and recipe.input is None and device.default_input is not None:
+        size = str(device.default_input)
+    named = recipe if size is None else recipe.model_copy(update={"input": size})
+    return input_of(named, report)
 
 
 def _named(choice: Choice) -> str:

@@ -27,6 +27,7 @@ from frugalseg.training.recipe import Recipe, load_recipe, with_time
 from frugalseg.training.validation import score_split, torch_predictor
 
 SAVE_EVERY_S = 20.0
+LONG_SIDE = 640
 LOG_ROWS = 200
 
 log = logging.getLogger("frugalseg")
@@ -103,7 +104,7 @@ class _Run:
         self, dataset: Dataset, report: DataReport, recipe: Recipe, out: Path, resume: bool
     ) -> None:
         self.dataset, self.recipe, self.out = dataset, recipe, out
-        self.spec = input_of(recipe, dataset)
+        self.spec = input_of(recipe, report)
         self.architecture = architecture_of(recipe, dataset.labels, self.spec)
         torch.manual_seed(recipe.seed)
         pixels_C = torch.tensor(training_pixels(report))
@@ -202,13 +203,20 @@ class _Run:
         )
 
 
-def input_of(recipe: Recipe, dataset: Dataset) -> InputSpec:
-    """Return the recipe's input, or the size of the first training picture."""
+def input_of(recipe: Recipe, report: DataReport) -> InputSpec:
+    """Return the recipe's input, or the commonest size of the training pictures.
+
+    Where these are larger than 640 px a side, they are halved until they are not: networks of
+    this class gain little from more, and take the more memory for it.
+    """
     if recipe.input is not None:
         size = InputSpec.parse(recipe.input)
     else:
-        image_HWC, _ = dataset.load(dataset.splits["train"][0])
-        size = InputSpec(height=image_HWC.shape[0], width=image_HWC.shape[1])
+        train = next(split for split in report.splits if split.name == "train")
+        height, width = map(int, max(train.sizes, key=lambda s: train.sizes[s]).split("x"))
+        while max(height, width) > LONG_SIDE:
+            height, width = height // 2, width // 2
+        size = InputSpec(height=height, width=width)
     return replace(size, channels=int(recipe.model.settings.get("channels", 3)))
 
 
