@@ -47,9 +47,7 @@ class TestEveryLoss:
         torch.testing.assert_close(after, before)
 
     @pytest.mark.parametrize("weighted", [False, True])
-    def test_a_batch_without_labels_gives_zero_and_not_nan(
-        self, name: str, weighted: bool
-    ) -> None:
+    def test_a_batch_without_labels_gives_zero_and_not_nan(self, name: str, weighted: bool) -> None:
         scores = logits(2, 4, 5, 7)
         loss = LOSSES[name](
             scores,

@@ -41,7 +41,7 @@ class TestEveryModel:
     def test_from_one_to_255_classes(self, name: str, classes: int) -> None:
         net = build(name, num_classes=classes)
         assert net.num_classes == classes
-        assert [out.shape[1] for out in net.outputs(ODD_NCHW)][0] == classes
+        assert net.outputs(ODD_NCHW)[0].shape[1] == classes
 
     def test_grey_pictures(self, name: str) -> None:
         net = build(name, channels=1)

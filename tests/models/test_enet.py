@@ -33,7 +33,7 @@ class TestUnpool:
         torch.manual_seed(0)
         before_NCHW, x_NChw = torch.randn(2, 5, 12, 18), torch.randn(2, 5, 6, 9)
         _, places = F.max_pool2d(before_NCHW, 2, return_indices=True)
-        assert torch.equal(unpool(x_NChw, before_NCHW), F.max_unpool2d(x_NChw, places, 2))
+        assert torch.equal(unpool(x_NChw, before_NCHW), F.max_unpool2d(x_NChw, places, [2, 2]))
 
     def test_pixels_that_tie_both_get_the_value(self) -> None:
         before = torch.tensor([[[[1.0, 1.0], [0.0, 0.0]]]])

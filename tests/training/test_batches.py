@@ -40,14 +40,16 @@ def test_a_run_may_start_at_any_step(
     assert_same(drawn(dataset, small, spec, 3, first), through[first:])
 
 
+# The test is about what is drawn; that two workers on one core are slow, and that a fork of a
+# process with threads is a risk (Python 3.12 and later), is for the user to weigh.
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork")
 def test_workers_change_nothing(dataset: Dataset, small: Recipe, spec: InputSpec) -> None:
     two = small.model_copy(update={"workers": 2})
     assert_same(drawn(dataset, two, spec, 5, 1), drawn(dataset, small, spec, 5, 1))
 
 
-def test_global_generators_change_nothing(
-    dataset: Dataset, small: Recipe, spec: InputSpec
-) -> None:
+def test_global_generators_change_nothing(dataset: Dataset, small: Recipe, spec: InputSpec) -> None:
     torch.manual_seed(1)
     first = drawn(dataset, small, spec, 3)
     torch.manual_seed(2)

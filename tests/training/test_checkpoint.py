@@ -138,7 +138,7 @@ def test_a_write_that_fails_leaves_what_was_there(saved: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         save_checkpoint(checkpoint(elapsed_s=float("nan")), saved)
     assert saved.read_bytes() == before
-    assert os.listdir(saved.parent) == [saved.name]
+    assert list(saved.parent.iterdir()) == [saved]
 
 
 class TestFinding:

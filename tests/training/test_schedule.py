@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 
 from frugalseg.training.recipe import Schedule
@@ -25,7 +27,7 @@ class TestEverySchedule:
 
     def test_it_has_no_jump(self, schedule: Schedule) -> None:
         rates = [rate(schedule, p) for p in HUNDREDTHS]
-        steepest = max(abs(a - b) for a, b in zip(rates, rates[1:], strict=False))
+        steepest = max(abs(a - b) for a, b in pairwise(rates))
         assert steepest < 0.2
 
     def test_past_the_ends_it_stays(self, schedule: Schedule) -> None:

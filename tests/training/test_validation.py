@@ -24,7 +24,8 @@ def test_a_predictor_answers_at_the_size_of_the_picture(dataset: Dataset) -> Non
     predict = torch_predictor(ByColour(), InputSpec(height=32, width=32))
     image_HWC, _ = dataset.load(dataset.splits["val"][0])
     found = predict(image_HWC)
-    assert (found.shape, found.dtype) == (image_HWC.shape[:2], np.uint8)
+    assert found.shape == image_HWC.shape[:2]
+    assert found.dtype == np.uint8
 
 
 def test_a_good_network_scores_well_and_a_blind_one_badly(dataset: Dataset) -> None:

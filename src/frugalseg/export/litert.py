@@ -17,6 +17,8 @@ from frugalseg.export.lowering import Deployed, example, lower
 from frugalseg.export.tidy import tidy
 from frugalseg.models.network import Network
 
+MOST_TOLD = 4_000
+
 
 def export_litert(network: Network, spec: InputSpec, path: Path, *, pictures: Pictures) -> None:
     """Write the network as fp32 .tflite. `pictures` are not needed: nothing is calibrated."""
@@ -34,7 +36,7 @@ def convert(network: Network, spec: InputSpec, path: Path, *, raw: bool) -> None
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what converters print, from Python and from C, to show it only if they fail."""
+    """Keep what converters print, from Python and from C, as a note to their error if they fail."""
     sys.stdout.flush(), sys.stderr.flush()
     with tempfile.TemporaryFile() as kept, contextlib.ExitStack() as undo:
         for handle in (1, 2):
@@ -48,4 +50,10 @@ def quiet() -> Iterator[None]:
         level = logging.root.manager.disable
         undo.callback(logging.disable, level)
         logging.disable(logging.CRITICAL)
-        yield
+        try:
+            yield
+        except Exception as wrong:
+            kept.seek(0)
+            if told := kept.read()[-MOST_TOLD:].decode(errors="replace").strip():
+                wrong.add_note(f"The converter said:\n{told}")
+            raise

@@ -21,6 +21,19 @@ def resize_image(image_HWC: NDArray[np.uint8], size: tuple[int, int]) -> NDArray
     return resized[..., None] if grey else resized
 
 
+def as_channels(image_HWC: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+    """Turn RGB into grey (ITU-R 601 luma, as Pillow does) where the network wants one channel.
+
+    >>> as_channels(np.full((1, 1, 3), 7, np.uint8), 1).tolist()
+    [[[7]]]
+    """
+    if image_HWC.shape[2] == channels:
+        return image_HWC
+    luma = image_HWC @ np.array([0.299, 0.587, 0.114])
+    grey: NDArray[np.uint8] = luma.round().astype(np.uint8)[..., None]
+    return grey
+
+
 def resize_labels(labels_HW: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Resize labels to (height, width): each pixel takes the label at its centre.
 

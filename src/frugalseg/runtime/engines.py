@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from frugalseg.core.errors import ArtifactError, require
 from frugalseg.runtime.manifest import NetworkFile
 
+EXTERNAL_DATA_BELOW = "session.model_external_initializers_file_folder_path"
+
 Engine = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """Pixels (H, W, channels) to scores (h, w, classes). Not to be shared between threads."""
 
@@ -50,8 +52,10 @@ def _onnx(path: Path, threads: int) -> Engine:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    # Weights outside the file are looked for below this path. It is a file, so none are found:
+    # what a stranger's network names is never read.
+    options.add_session_config_entry(EXTERNAL_DATA_BELOW, str(path.absolute()))
     try:
-        # From bytes, not from the path: external data, which could name any file, is then refused.
         session = runtime.InferenceSession(
             path.read_bytes(), options, providers=["CPUExecutionProvider"]
         )

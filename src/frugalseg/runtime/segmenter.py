@@ -6,15 +6,17 @@ from typing import Any, BinaryIO, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from frugalseg.core.errors import ArtifactError, DataError
 from frugalseg.core.labels import LabelSpace
 from frugalseg.imaging.draw import colorize, overlay
 from frugalseg.imaging.read import read_image
-from frugalseg.imaging.resize import argmax_labels, resize_image, resize_scores
+from frugalseg.imaging.resize import argmax_labels, as_channels, resize_image, resize_scores
 from frugalseg.runtime.engines import Engine, open_engine
 from frugalseg.runtime.manifest import Manifest, NetworkFile
+
+PILLOW_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 
 Picture = Path | str | bytes | BinaryIO | Image.Image | NDArray[np.uint8]
 
@@ -80,22 +82,23 @@ class Segmenter:
         return cls(manifest, chosen, engine)
 
     def segment(self, picture: Picture) -> Segmentation:
-        """Label a picture: a path, encoded bytes, a Pillow image or uint8 (H, W, 3) RGB.
+        """Label a picture: a path, encoded bytes, a Pillow image, uint8 (H, W, 3) RGB or (H, W).
 
         Raises DataError for a picture that cannot be used.
         """
-        image_HWC = _pixels(picture, self.input.channels)
+        image_HWC = _pixels(picture)
         return Segmentation(
             image_HWC=image_HWC, labels_HW=self.labels_of(image_HWC), labels=self.labels
         )
 
     def labels_of(self, image_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the train ids of pixels, (H, W)."""
+        """Return the train ids of RGB pixels, (H, W)."""
         return argmax_labels(resize_scores(self.scores(image_HWC), image_HWC.shape[:2]))
 
     def scores(self, image_HWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the network's scores at its native size, (h, w, classes)."""
-        return self._engine(np.ascontiguousarray(resize_image(image_HWC, self.input.size)))
+        pixels = as_channels(resize_image(image_HWC, self.input.size), self.input.channels)
+        return self._engine(np.ascontiguousarray(pixels))
 
 
 def find_artifact(path: Path) -> Path:
@@ -108,18 +111,32 @@ def find_artifact(path: Path) -> Path:
     raise ArtifactError(f"no artifact at {path}: expected a folder with manifest.json")
 
 
-def _pixels(picture: Picture, channels: int) -> NDArray[np.uint8]:
-    if isinstance(picture, str):
-        picture = Path(picture)
+def _pixels(picture: Picture) -> NDArray[np.uint8]:
+    """Return RGB pixels, (H, W, 3), whatever the network takes."""
     if isinstance(picture, Image.Image):
-        mode = "L" if channels == 1 else "RGB"
-        pixels = np.asarray(picture.convert(mode), np.uint8)
-        return pixels[..., None] if channels == 1 else pixels
+        return _of_pillow(picture)
     if isinstance(picture, np.ndarray):
-        if picture.dtype != np.uint8 or picture.shape[2:] != (channels,):
-            raise DataError(
-                f"expected uint8 of shape (H, W, {channels}),"
-                f" got {picture.dtype} of shape {picture.shape}"
-            )
-        return picture
-    return read_image(picture, channels=channels)
+        return _of_array(picture)
+    return read_image(Path(picture) if isinstance(picture, str) else picture)
+
+
+def _of_pillow(picture: Image.Image) -> NDArray[np.uint8]:
+    if picture.mode not in PILLOW_MODES:
+        raise DataError(
+            f"a Pillow image of mode {picture.mode} cannot be used; expected one of"
+            f" {', '.join(PILLOW_MODES)}: convert it first"
+        )
+    upright = ImageOps.exif_transpose(picture)
+    # By way of RGBA, or Pillow warns about palettes with transparency.
+    plain = upright.convert("RGBA") if "P" in upright.mode else upright
+    return np.asarray(plain.convert("RGB"), np.uint8)
+
+
+def _of_array(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    plain = picture.ndim in {2, 3} and picture.shape[2:] in {(), (3,)} and picture.size
+    if picture.dtype != np.uint8 or not plain:
+        raise DataError(
+            "expected uint8 of shape (H, W, 3), or (H, W) if grey,"
+            f" got {picture.dtype} of shape {picture.shape}"
+        )
+    return np.stack([picture] * 3, axis=2) if picture.shape[2:] == () else picture

@@ -125,6 +125,8 @@ class _Run:
         kept = load_checkpoint(self.out / "last.safetensors")
         if different := _differences(kept, self.recipe, self._checkpoint()):
             raise ConfigError(f"cannot resume {self.out} with other settings: {different}")
+        for draft in self.out.glob(".draft-*"):  # of a run that was killed while it saved
+            draft.unlink()
         self.training.restore(kept.state, kept.weights, kept.step, kept.elapsed_s)
         self.best_miou = kept.best_miou
 

@@ -1,0 +1,266 @@
+import math
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from frugalseg.core.errors import ArtifactError, ConfigError
+from frugalseg.core.inputs import InputSpec
+from frugalseg.data.dataset import Dataset
+from frugalseg.losses.cross_entropy import cross_entropy
+from frugalseg.models.catalog import Architecture
+from frugalseg.training import loop
+from frugalseg.training.loop import Training, class_weights
+from frugalseg.training.recipe import Objective, Recipe
+from frugalseg.training.schedule import rate
+
+NO_CHANGE = {"scale": (1, 1), "flip": 0, "color": 0}
+
+
+def training(
+    dataset: Dataset, recipe: Recipe, spec: InputSpec, weights_C: Tensor | None = None
+) -> Training:
+    torch.manual_seed(recipe.seed)
+    settings = {**recipe.model.settings, "num_classes": 3}
+    network = Architecture(name=recipe.model.name, settings=settings).build()
+    return Training(network, dataset, recipe, spec, weights_C)
+
+
+def changed(recipe: Recipe, **values: Any) -> Recipe:
+    return Recipe.model_validate(recipe.model_dump() | values)
+
+
+class TestLearning:
+    def test_two_pictures_are_learnt_by_heart(
+        self, dataset: Dataset, small: Recipe, spec: InputSpec
+    ) -> None:
+        two = replace(dataset, splits={"train": dataset.splits["train"][:2]})
+        recipe = changed(
+            small,
+            length={"steps": 50},
+            augment=NO_CHANGE,
+            optimizer={"lr": 3e-2},
+            loss={"auxiliary": 0, "stride": 1},
+        )
+        losses = [float(step.loss) for step in training(two, recipe, spec).steps()]
+        assert np.mean(losses[-5:]) < 0.2 * np.mean(losses[:5])
+
+    def test_a_batch_without_labels_does_no_harm(
+        self, dataset: Dataset, small: Recipe, spec: InputSpec
+    ) -> None:
+        blank = replace(dataset, rasterise=_all_ignored)
+        run = training(blank, small, spec, torch.ones(3))
+        assert [float(step.loss) for step in run.steps()] == [0.0] * 6
+        assert all(t.isfinite().all() for t in run.network.state_dict().values())
+
+    def test_biases_and_norms_are_not_decayed(
+        self, dataset: Dataset, small: Recipe, spec: InputSpec
+    ) -> None:
+        run = training(dataset, small, spec)
+        decays = {
+            id(p): group["weight_decay"]
+            for group in run.optimizer.param_groups
+            for p in group["params"]
+        }
+        for parameter in run.network.parameters():
+            assert decays[id(parameter)] == (0.02 if parameter.ndim > 1 else 0)
+
+    def test_half_precision_where_it_is_asked_for(
+        self, dataset: Dataset, small: Recipe, spec: InputSpec
+    ) -> None:
+        run = training(dataset, changed(small, precision="bf16-mixed"), spec)
+        step = next(run.steps())
+        assert step.loss.dtype == torch.float32
+        assert 0 < float(step.loss) < 10
+
+
+def _all_ignored(_path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+    return np.full(size, 255, np.uint8)
+
+
+class TestProgress:
+    def test_steps(self, dataset: Dataset, small: Recipe, spec: InputSpec) -> None:
+        done = [(step.number, step.progress) for step in training(dataset, small, spec).steps()]
+        assert done == [(n, n / 6) for n in range(1, 7)]
+
+    def test_epochs(self, dataset: Dataset, small: Recipe, spec: InputSpec) -> None:
+        count = len(dataset.splits["train"])
+        run = training(dataset, changed(small, length={"epochs": 1.5}), spec)
+        assert run.total_steps() == math.ceil(1.5 * count / 2)
+        assert len(list(run.steps())) == run.total_steps()
+
+    def test_the_clock(
+        self,
+        dataset: Dataset,
+        small: Recipe,
+        spec: InputSpec,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        clock = SimpleNamespace(now=1000.0)
+        clock.monotonic = lambda: clock.now
+        monkeypatch.setattr(loop, "time", clock)
+        run = training(dataset, changed(small, length={"time": 60}), spec)
+        shown = []
+        for step in run.steps():
+            shown.append((step.elapsed_s, step.progress, step.lr))
+            clock.now += 10  # what the caller does, a validation say, counts too
+            if step.number == 2:
+                run.reserve(20)
+            if step.number == 3:
+                run.reserve(1)  # it was slower once, and may be so again
+        elapsed, progress, rates = zip(*shown, strict=True)
+        assert elapsed == (0, 10, 20, 30)
+        assert progress == (0, 10 / 60, 20 / 40, 30 / 40)
+        expected = [rate(small.schedule, p) * small.optimizer.lr for p in (0, 10 / 60, 0.5, 0.75)]
+        assert rates == pytest.approx(expected)
+        assert run.progress() == 1
+
+    def test_no_more_than_half_of_the_time_is_kept_for_the_end(
+        self, dataset: Dataset, small: Recipe, spec: InputSpec
+    ) -> None:
+        run = training(dataset, changed(small, length={"time": 60}), spec)
+        run.reserve(1e6)
+        assert run.reserved_s == 30
+
+    def test_the_rate_follows_the_schedule(
+        self, dataset: Dataset, small: Recipe, spec: InputSpec
+    ) -> None:
+        run = training(dataset, small, spec)
+        for index, step in enumerate(run.steps()):
+            assert step.lr == pytest.approx(small.optimizer.lr * rate(small.schedule, index / 6))
+            assert {group["lr"] for group in run.optimizer.param_groups} == {step.lr}
+
+
+class TestAverage:
+    def test_it_is_an_exponential_mean_that_forgets_the_start(
+        self, dataset: Dataset, small: Recipe, spec: InputSpec
+    ) -> None:
+        run = training(dataset, small, spec)
+        mean = {n: t.clone().double() for n, t in run.network.state_dict().items()}
+        for step in run.steps():
+            decay = min(small.average, (1 + step.number) / (10 + step.number))
+            for name, now in run.network.state_dict().items():
+                if now.is_floating_point():
+                    mean[name] = decay * mean[name] + (1 - decay) * now.double()
+                else:
+                    mean[name] = now
+        for name, found in run.averaged.state_dict().items():
+            torch.testing.assert_close(found.double(), mean[name].double(), atol=1e-6, rtol=1e-5)
+        assert not run.averaged.training
+
+    def test_without_averaging_it_is_the_network(
+        self, dataset: Dataset, small: Recipe, spec: InputSpec
+    ) -> None:
+        run = training(dataset, changed(small, average=0), spec)
+        list(run.steps())
+        raw = run.network.state_dict()
+        assert all(torch.equal(t, raw[n]) for n, t in run.averaged.state_dict().items())
+
+
+class TestGoingOn:
+    @pytest.mark.parametrize("name", ["frugalnet", "enet"])
+    def test_a_run_that_was_put_away_ends_the_same_to_the_bit(
+        self, dataset: Dataset, small: Recipe, spec: InputSpec, name: str
+    ) -> None:
+        recipe = small if name == "frugalnet" else changed(small, model={"name": name})
+        through, first = training(dataset, recipe, spec), training(dataset, recipe, spec)
+        list(through.steps())
+        for step in first.steps():
+            if step.number == 3:
+                break
+        state = {n: t.contiguous().clone() for n, t in first.state().items()}
+        second = training(dataset, changed(recipe, seed=0), spec)
+        second.restore(state, first.averaged.state_dict(), first.step, first.elapsed_s)
+        assert [step.number for step in second.steps()] == [4, 5, 6]
+        for mine, yours in (
+            (through.state(), second.state()),
+            (through.averaged.state_dict(), second.averaged.state_dict()),
+        ):
+            assert mine.keys() == yours.keys()
+            assert [n for n in mine if not torch.equal(mine[n], yours[n])] == []
+
+    def test_a_state_of_another_network_is_refused(
+        self, dataset: Dataset, small: Recipe, spec: InputSpec
+    ) -> None:
+        other = training(
+            dataset, changed(small, model={"settings": {"width": 0.5, "depth": 1}}), spec
+        )
+        run = training(dataset, small, spec)
+        with pytest.raises(ArtifactError, match="does not belong to this run"):
+            run.restore(other.state(), other.averaged.state_dict(), 3, 1.0)
+        with pytest.raises(ArtifactError, match="does not belong to this run"):
+            run.restore({}, {}, 3, 1.0)
+
+
+class TestObjective:
+    def test_auxiliary_scores_count_for_their_share_each_at_its_own_size(
+        self, dataset: Dataset, small: Recipe, spec: InputSpec
+    ) -> None:
+        loss = Objective(stride=1, auxiliary=0.25)
+        objective = training(dataset, small.model_copy(update={"loss": loss}), spec).objective
+        labels_NHW = torch.randint(3, (2, 8, 12))
+        main_NCHW, constant_NChw = torch.randn(2, 3, 8, 12), torch.zeros(2, 3, 2, 3)
+        found = objective([main_NCHW, constant_NChw], labels_NHW, 0)
+        expected = cross_entropy(main_NCHW, labels_NHW, ignore=255) + 0.25 * math.log(3)
+        torch.testing.assert_close(found, expected)
+
+    def test_a_stride_looks_at_every_pixel_of_the_diagonal_in_turn(
+        self, dataset: Dataset, small: Recipe, spec: InputSpec
+    ) -> None:
+        objective = training(dataset, small, spec).objective
+        labels_NHW = torch.full((1, 8, 8), 255)
+        labels_NHW[:, 1::2, 1::2] = 1
+        scores = [torch.zeros(1, 3, 4, 4)]
+        losses = [float(objective(scores, labels_NHW, step)) for step in range(4)]
+        assert losses == pytest.approx([0, math.log(3)] * 2)
+
+    def test_a_loss_that_is_not_known(
+        self, dataset: Dataset, small: Recipe, spec: InputSpec
+    ) -> None:
+        with pytest.raises(ConfigError, match="no loss 'ohme'; did you mean 'ohem'"):
+            training(dataset, changed(small, loss={"name": "ohme"}), spec)
+
+
+class TestClassWeights:
+    PIXELS_C = torch.tensor([900, 90, 10])
+    SHARE_C = torch.tensor([0.9, 0.09, 0.01])
+
+    def test_none(self) -> None:
+        recipe = Recipe.model_validate({"loss": {"class_weights": "none"}})
+        assert class_weights(recipe, self.PIXELS_C) is None
+
+    @pytest.mark.parametrize(
+        ("loss", "expected_C"),
+        [
+            ({"class_weights": "enet"}, 1 / (1.02 + SHARE_C).log()),
+            ({"class_weights": "frequency", "frequency_power": 0.5}, SHARE_C**-0.5),
+            ({"class_weights": "frequency", "frequency_power": 0}, torch.ones(3)),
+        ],
+    )
+    def test_each_is_its_formula_with_mean_1_over_pixels(
+        self, loss: dict[str, Any], expected_C: Tensor
+    ) -> None:
+        found_C = class_weights(Recipe.model_validate({"loss": loss}), self.PIXELS_C)
+        assert found_C is not None
+        torch.testing.assert_close(found_C / found_C[0], expected_C / expected_C[0])
+        assert float((found_C * self.SHARE_C).sum()) == pytest.approx(1)
+
+    @pytest.mark.parametrize("kind", ["enet", "frequency"])
+    def test_a_class_without_pixels_weighs_no_more_than_the_rarest(self, kind: str) -> None:
+        recipe = Recipe.model_validate({"loss": {"class_weights": kind}})
+        with_C = class_weights(recipe, torch.tensor([900, 0, 90, 10]))
+        without_C = class_weights(recipe, self.PIXELS_C)
+        assert with_C is not None
+        assert without_C is not None
+        assert with_C[1] == with_C[3]
+        torch.testing.assert_close(with_C[[0, 2, 3]], without_C)
+
+    def test_no_pixel_at_all(self) -> None:
+        with pytest.raises(ConfigError, match="no labelled pixel"):
+            class_weights(Recipe(), torch.zeros(3))

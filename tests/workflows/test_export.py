@@ -1,0 +1,158 @@
+"""The gate at work. Files are not converted here but taken from the golden artifact."""
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from frugalseg.core.errors import ConfigError, GateError, OverBudgetError
+from frugalseg.data.catalog import open_dataset
+from frugalseg.export.catalog import FORMATS
+from frugalseg.export.flatbuffer import read_model, write_model
+from frugalseg.runtime.segmenter import Segmenter
+from frugalseg.training.checkpoint import load_checkpoint
+from frugalseg.workflows.evaluate import evaluate
+from frugalseg.workflows.export import ExportWish, export, export_checkpoint
+
+Use = Callable[..., None]
+SMALL_DEVICE = """
+title = "Too small"
+runtime = "tflite-micro"
+memory = "shared"
+[budget]
+total_bytes = 60_000
+"""
+
+
+@pytest.fixture
+def write(monkeypatch: pytest.MonkeyPatch, golden: Path) -> Use:
+    """Lets a format write a copy of the golden file, spoilt if asked."""
+
+    def use(*, spoil: bool = False, **changes: Any) -> None:
+        def copy(network: Any, spec: Any, path: Path, *, pictures: Any) -> None:
+            shutil.copy(golden / "model.int8.tflite", path)
+            if spoil:
+                _spoil(path)
+
+        format = dataclasses.replace(FORMATS["litert_int8"], write=copy, **changes)
+        workflow = import_module("frugalseg.workflows.export")
+        monkeypatch.setattr(workflow, "FORMATS", {"litert_int8": format})
+
+    return use
+
+
+def _spoil(path: Path) -> None:
+    """Put the scales of the last convolution's output far off: one class wins everywhere."""
+    model = read_model(path)
+    graph = model.subgraphs[0]
+    last = graph.operators[-1]
+    bias = model.buffers[graph.tensors[int(last.inputs[2])].buffer]
+    values = np.asarray(bias.data, np.uint8).view(np.int32).copy()
+    values[-1] = 2**24
+    bias.data = values.view(np.uint8)
+    write_model(model, path)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in folder.iterdir()}
+
+
+def test_an_artifact_is_written_and_opens(
+    checkpoint: Path, belt: Path, tmp_path: Path, write: Use
+) -> None:
+    write()
+    out = tmp_path / "artifact"
+    result = export(checkpoint, belt, out, tolerance=0, calibration=2)
+    assert contents(out).keys() == {"manifest.json", "model.int8.tflite", "MODEL_CARD.md"}
+    assert result.scores == evaluate(out, belt)
+    assert result.footprint.file_bytes == result.file.stat().st_size
+    assert Segmenter.open(out).manifest == result.manifest
+    assert result.manifest.scored_on == "val, 2 pictures"
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_a_file_that_lost_too_much_leaves_what_was_there(
+    checkpoint: Path, belt: Path, golden: Path, tmp_path: Path, write: Use, before: bool
+) -> None:
+    out = tmp_path / "artifact"
+    if before:
+        shutil.copytree(golden, out)
+    write(spoil=True)
+    kept, dataset = load_checkpoint(checkpoint), open_dataset(belt)
+    wish = ExportWish(tolerance_points=0.0, calibration=2)
+    with pytest.raises(GateError, match=r"model\.int8\.tflite loses .* background -"):
+        export_checkpoint(kept, dataset, out, wish, float_scores=evaluate(golden, belt))
+    assert {p.name for p in tmp_path.iterdir()} == {checkpoint.name} | (
+        {"artifact"} if before else set()
+    )
+    if before:
+        assert contents(out) == contents(golden)
+
+
+def test_an_fp32_file_that_differs_from_the_network_is_not_let_out(
+    checkpoint: Path, belt: Path, tmp_path: Path, write: Use
+) -> None:
+    write(precision="fp32")
+    with pytest.raises(GateError, match="differs from the network"):
+        export(checkpoint, belt, tmp_path / "artifact", tolerance=100)
+    assert [p.name for p in tmp_path.iterdir()] == [checkpoint.name]
+
+
+def test_an_artifact_takes_the_place_of_an_older_one(
+    checkpoint: Path, belt: Path, golden: Path, tmp_path: Path, write: Use
+) -> None:
+    out = Path(shutil.copytree(golden, tmp_path / "artifact"))
+    (out / "report.html").write_text("of the older one", encoding="utf-8")
+    write()
+    export(checkpoint, belt, out, tolerance=100)
+    assert "report.html" not in contents(out)
+
+
+def test_a_file_that_does_not_fit_the_device_is_not_let_out(
+    checkpoint: Path, belt: Path, tmp_path: Path, write: Use
+) -> None:
+    write()
+    device = tmp_path / "small.toml"
+    device.write_text(SMALL_DEVICE, encoding="utf-8")
+    with pytest.raises(OverBudgetError, match="does not fit small") as caught:
+        export(checkpoint, belt, tmp_path / "artifact", tolerance=100, device=device)
+    assert caught.value.verdict.excess[0].allowed == 60_000
+    assert not (tmp_path / "artifact").exists()
+
+
+def test_a_folder_of_something_else_is_not_replaced(
+    checkpoint: Path, belt: Path, tmp_path: Path, write: Use
+) -> None:
+    write()
+    (tmp_path / "holiday").mkdir()
+    with pytest.raises(ConfigError, match="is not an artifact: name another folder"):
+        export(checkpoint, belt, tmp_path / "holiday")
+
+
+def test_data_of_other_classes_is_refused(
+    checkpoint: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="the model knows background, paper"):
+        export(checkpoint, tiny_folder, tmp_path / "artifact")
+
+
+@pytest.mark.parametrize(
+    ("wish", "message"),
+    [
+        ({"formats": ("litert_int4",)}, "did you mean 'litert_int8'"),
+        ({"formats": ()}, "no format given"),
+        ({"tolerance": -1.0}, "tolerance must be 0 or more"),
+        ({"tolerance": float("nan")}, "tolerance must be 0 or more"),
+        ({"calibration": 0}, "calibration must be 1 or more"),
+    ],
+)
+def test_a_wish_that_means_nothing_is_refused(
+    checkpoint: Path, belt: Path, tmp_path: Path, wish: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        export(checkpoint, belt, tmp_path / "artifact", **wish)
