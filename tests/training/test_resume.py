@@ -79,6 +79,7 @@ def timeless(path: Path) -> list[dict[str, float]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_a_run_that_is_killed_and_resumed_ends_the_same_to_the_bit(
