@@ -12,6 +12,7 @@ from ai_edge_litert.interpreter import Interpreter
 from frugalseg.core.inputs import InputSpec
 from frugalseg.cost.peak import peak
 from frugalseg.cost.tflite import read_tflite
+from frugalseg.export.flatbuffer import write_model
 from frugalseg.export.litert import convert
 from frugalseg.export.tidy import tidy
 from frugalseg.models.network import Network
@@ -97,8 +98,6 @@ def test_buffers_behind_the_flatbuffer_are_taken_in(
 
 
 def _put_buffers_behind(model: Any, path: Path) -> None:
-    import flatbuffers
-
     contents = [b"" if b.data is None else bytes(b.data) for b in model.buffers]
     offsets = [1] * len(contents)
     raw = b""
@@ -106,9 +105,8 @@ def _put_buffers_behind(model: Any, path: Path) -> None:
         for buffer, content, offset in zip(model.buffers, contents, offsets, strict=True):
             if content:
                 buffer.data, buffer.offset, buffer.size = None, offset, len(content)
-        builder = flatbuffers.Builder(1024)
-        builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-        raw = bytes(builder.Output())
+        write_model(model, path)
+        raw = path.read_bytes()
         place = -(-len(raw) // 16) * 16
         for i, content in enumerate(contents):
             offsets[i] = place

@@ -8,7 +8,8 @@ from frugalseg.workflows.check_data import check_data
 def test_good_data_is_reported_and_drawn(tiny_folder: Path, tmp_path: Path) -> None:
     report = check_data(tiny_folder, sheet=tmp_path / "sheet.png")
     assert report.ok
-    assert Image.open(tmp_path / "sheet.png").width > 100
+    with Image.open(tmp_path / "sheet.png") as drawn:
+        assert drawn.width > 100
 
 
 def test_bad_data_is_reported_and_not_drawn(tiny_folder: Path, tmp_path: Path) -> None:

@@ -19,19 +19,20 @@ def test_a_picture_becomes_ids_an_overlay_and_json(
     names = ["picture.png", "picture.overlay.png", "picture.json"]
     assert result.written == tuple(tmp_path / name for name in names)
     assert result.problems == ()
-    assert Image.open(tmp_path / "picture.overlay.png").size == (80, 60)
+    with Image.open(tmp_path / "picture.overlay.png") as overlay:
+        assert overlay.size == (80, 60)
     told = json.loads((tmp_path / "picture.json").read_text(encoding="utf-8"))
     assert sum(told["shares"].values()) == pytest.approx(1)
 
 
 def test_the_values_of_the_png_are_class_ids(golden: Path, picture: Path, tmp_path: Path) -> None:
     segment(golden, picture, tmp_path, kinds=["ids"])
-    written = Image.open(tmp_path / "picture.png")
     segmenter = Segmenter.open(golden)
-    assert written.mode == "P"
-    np.testing.assert_array_equal(np.array(written), segmenter.segment(picture).labels_HW)
-    used = np.unique(np.array(written))
-    colors = np.array(written.convert("RGB")).reshape(-1, 3)
+    with Image.open(tmp_path / "picture.png") as written:
+        assert written.mode == "P"
+        ids_HW, colors_HWC = np.array(written), np.array(written.convert("RGB"))
+    np.testing.assert_array_equal(ids_HW, segmenter.segment(picture).labels_HW)
+    used, colors = np.unique(ids_HW), colors_HWC.reshape(-1, 3)
     assert {tuple(c) for c in colors.tolist()} == {segmenter.labels.colors[i] for i in used}
 
 

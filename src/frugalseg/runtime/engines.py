@@ -1,6 +1,9 @@
 """Engines: each runs one network file on one picture of the right size."""
 
-from collections.abc import Callable, Mapping
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -12,6 +15,8 @@ from frugalseg.core.errors import ArtifactError, require
 from frugalseg.runtime.manifest import NetworkFile
 
 EXTERNAL_DATA_BELOW = "session.model_external_initializers_file_folder_path"
+
+_ONE_AT_A_TIME = threading.Lock()
 
 Engine = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """Pixels (H, W, channels) to scores (h, w, classes). Not to be shared between threads."""
@@ -28,10 +33,11 @@ def open_engine(path: Path, file: NetworkFile, *, threads: int = 2) -> Engine:
 def _litert(path: Path, threads: int) -> Engine:
     interpreter_module = require("ai_edge_litert.interpreter", extra="")
     try:
-        interpreter = interpreter_module.Interpreter(
-            model_content=path.read_bytes(), num_threads=threads
-        )
-        interpreter.allocate_tensors()
+        with _hushed():
+            interpreter = interpreter_module.Interpreter(
+                model_content=path.read_bytes(), num_threads=threads
+            )
+            interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as wrong:
         raise ArtifactError(f"LiteRT cannot run {path.name}: {wrong}") from wrong
     source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
@@ -45,6 +51,20 @@ def _litert(path: Path, threads: int) -> Engine:
         return scores if scale == 0 else real
 
     return run
+
+
+@contextlib.contextmanager
+def _hushed() -> Iterator[None]:
+    """Keep what LiteRT greets with off standard error; its errors are in its exceptions too."""
+    with _ONE_AT_A_TIME, contextlib.ExitStack() as undo:
+        with contextlib.suppress(OSError):  # a process may have no standard error
+            kept = os.dup(2)
+            undo.callback(os.close, kept)
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            undo.callback(os.close, nowhere)
+            os.dup2(nowhere, 2)
+            undo.callback(os.dup2, kept, 2)
+        yield
 
 
 def _onnx(path: Path, threads: int) -> Engine:

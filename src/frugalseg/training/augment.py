@@ -49,7 +49,7 @@ def _compose(recipe: Recipe, crop: tuple[int, int], fill: int, channels: int) ->
     cv2.setNumThreads(0)  # torch has the cores, and one thread gives one order of operations
     wish = recipe.augment
     low, high = wish.scale
-    scale = A.RandomScale(scale_limit=(low - 1, high - 1), p=1)
+    scale = A.RandomScale((low - 1, high - 1), area_for_downscale="image", p=1)
     strength = wish.color
     color = [A.RandomBrightnessContrast(brightness_limit=strength, contrast_limit=strength, p=0.8)]
     if channels == RGB:

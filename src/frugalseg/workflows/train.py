@@ -1,6 +1,7 @@
 """Train a network by a recipe, so that it can be killed and resumed at any moment."""
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -117,7 +118,10 @@ class _Run:
             raise ConfigError(f"{out} holds a run already: --resume it, or name another folder")
         out.mkdir(parents=True, exist_ok=True)
         write_text(out / "recipe.yaml", yaml.safe_dump(recipe.model_dump(mode="json")))
-        self.saved_s = time.monotonic()
+        if not resume:
+            self.save_last()  # a run that is killed in its first seconds can be resumed too
+        self.saved_s = self.validated_s = time.monotonic()
+        self.validation_s = 0.0
         self.validated = int(self.training.progress() * recipe.validations)
         self.loss_sum, self.loss_count, self.logged = 0.0, 0, self.training.progress()
 
@@ -132,16 +136,27 @@ class _Run:
 
     def after(self, step: Step, rows: RunLog, progress: Progress) -> None:
         """Log, validate and save, as far as it is time to."""
-        self.loss_sum, self.loss_count = self.loss_sum + float(step.loss), self.loss_count + 1
+        loss = float(step.loss)
+        if not math.isfinite(loss):
+            raise ConfigError(
+                f"the loss is {loss} at step {step.number}: lower the rate,"
+                f" such as with --set optimizer.lr={self.recipe.optimizer.lr / 4:g}"
+            )
+        self.loss_sum, self.loss_count = self.loss_sum + loss, self.loss_count + 1
         best = "" if self.best_miou is None else f", best mIoU {self.best_miou:.1%}"
         shown = self.loss_sum / self.loss_count
         progress("training", step.progress, 1.0, f"step {step.number:,}, loss {shown:.3f}{best}")
         if step.progress - self.logged >= 1 / LOG_ROWS:
             self._log(step, rows)
-        if int(step.progress * self.recipe.validations) > self.validated:
+        if int(step.progress * self.recipe.validations) > self.validated and self._may_validate():
             self.validate(rows, progress)
         if time.monotonic() - self.saved_s > SAVE_EVERY_S:
             self.save_last()
+
+    def _may_validate(self) -> bool:
+        """A run by the clock does not spend more than a fifth of it on validation."""
+        spent = time.monotonic() - self.validated_s
+        return self.recipe.length.time is None or spent >= 4 * self.validation_s
 
     def _log(self, step: Step, rows: RunLog) -> None:
         rows.add(
@@ -155,8 +170,10 @@ class _Run:
         training, began = self.training, time.monotonic()
         self.validated = int(training.progress() * self.recipe.validations)
         scores = self._scores(progress, boundary=False)
+        self.validated_s = time.monotonic()
+        self.validation_s = self.validated_s - began
         # The last validation also draws boundaries, which takes about as long again.
-        training.reserve(2.5 * (time.monotonic() - began))
+        training.reserve(2.5 * self.validation_s)
         rows.add(
             step=training.step, progress=training.progress(), elapsed_s=training.elapsed_s,
             miou=scores.miou, pixel_accuracy=scores.pixel_accuracy,
@@ -170,6 +187,9 @@ class _Run:
         """Score the best weights once more, with boundaries."""
         if self.validated < self.recipe.validations:  # the clock ran out during a validation
             self.validate(rows, progress)
+        if self.recipe.length.time is not None:  # what was kept for the end is used up
+            self.training.elapsed_s = self.recipe.length.time
+            self.save_last()
         best = load_checkpoint(self.out / "best.safetensors")
         self.training.averaged.load_state_dict(dict(best.weights))
         scores = self._scores(progress, boundary=True)

@@ -1,0 +1,58 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., Any]
+KEYS = {"params", "macs", "weight_bytes", "peak_activation_bytes", "peak_at", "uncounted"}
+
+
+def test_json_has_the_promised_keys(cli: Run) -> None:
+    ended = cli("weigh", "frugalnet", "--size", "48x64", "--classes", "3", "--json")
+    told = json.loads(ended.out)
+    assert ended.code == 0
+    assert told.keys() >= KEYS
+    assert told.keys().isdisjoint({"fits", "excess"})
+    assert {*told["weight_bytes"]} == {"fp32", "int8"}
+
+
+def test_a_device_adds_the_verdict(cli: Run) -> None:
+    ended = cli("weigh", "frugalnet", "--size", "48x64", "--device", "mcu-2mb", "--json")
+    told = json.loads(ended.out)
+    assert (ended.code, told["fits"], told["excess"]) == (0, True, {})
+
+
+def test_a_network_that_does_not_fit_ends_with_one(cli: Run) -> None:
+    arguments = ("weigh", "enet", "--size", "360x480", "--device", "mcu-2mb")
+    told = json.loads((ended := cli(*arguments, "--json")).out)
+    assert (ended.code, told["fits"]) == (1, False)
+    assert told["excess"]["total"] > 0
+    ended = cli(*arguments)
+    assert ended.code == 1
+    assert "does not fit: total needs" in ended.out
+
+
+def test_the_table_shows_layers_and_figures(cli: Run, golden: Path) -> None:
+    ended = cli("weigh", golden / "model.int8.tflite")
+    assert ended.code == 0
+    assert "peak activation bytes, int8" in ended.out
+    assert "stage4.0" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("ennet",), "did you mean 'enet'"),
+        (("enet", "--size", "big"), "is not HEIGHTxWIDTH"),
+        (("frugalnet", "--set", "widht=1"), "did you mean 'width'"),
+        (("frugalnet", "--set", "width"), "--set takes KEY=VALUE"),
+        (("enet", "--device", "mcu-2gb"), "did you mean 'mcu-2mb'"),
+        (("nowhere.tflite",), "cannot read nowhere.tflite"),
+    ],
+)
+def test_a_wrong_question_ends_with_two(cli: Run, arguments: tuple[str, ...], message: str) -> None:
+    ended = cli("weigh", *arguments)
+    assert ended.code == 2
+    assert message in ended.err
