@@ -1,0 +1,82 @@
+"""What is true of a run as a whole; that it resumes to the bit is in tests/training."""
+
+from pathlib import Path
+
+import pytest
+
+from frugalseg.core.errors import ConfigError, DataError
+from frugalseg.data.catalog import open_dataset
+from frugalseg.data.check import check_dataset
+from frugalseg.training.checkpoint import load_checkpoint
+from frugalseg.training.log import read_log
+from frugalseg.training.recipe import Recipe
+from frugalseg.workflows.train import input_of, train
+
+QUICK = (
+    "model.settings.width=0.25", "model.settings.depth=1", "batch_size=2", "validations=2",
+    "input=32x48",
+)  # fmt: skip
+
+
+def test_a_run_by_the_clock_ends_on_time_with_the_rate_at_its_end(
+    belt: Path, tmp_path: Path
+) -> None:
+    result = train(belt, tmp_path / "run", settings=QUICK, time=3)
+    rates = [row["lr"] for row in read_log(tmp_path / "run" / "metrics.csv") if "lr" in row]
+    assert result.checkpoint.best_miou == pytest.approx(result.scores.miou)
+    assert rates[-1] < 0.2 * max(rates)
+
+
+def test_a_run_by_the_clock_that_is_over_only_reports_when_resumed(
+    belt: Path, tmp_path: Path
+) -> None:
+    first = train(belt, tmp_path / "run", settings=QUICK, time=2)
+    steps = load_checkpoint(tmp_path / "run" / "last.safetensors").step
+    again = train(belt, tmp_path / "run", settings=QUICK, time=2, resume=True)
+    assert again.scores == first.scores
+    assert load_checkpoint(tmp_path / "run" / "last.safetensors").step == steps
+
+
+def test_a_run_is_not_written_over(belt: Path, tmp_path: Path) -> None:
+    train(belt, tmp_path / "run", settings=(*QUICK, "length.steps=2"))
+    before = (tmp_path / "run" / "last.safetensors").read_bytes()
+    with pytest.raises(ConfigError, match="--resume it, or name another folder"):
+        train(belt, tmp_path / "run", settings=(*QUICK, "length.steps=2"))
+    assert (tmp_path / "run" / "last.safetensors").read_bytes() == before
+
+
+def test_resuming_with_other_settings_is_refused(belt: Path, tmp_path: Path) -> None:
+    train(belt, tmp_path / "run", settings=(*QUICK, "length.steps=2"))
+    with pytest.raises(ConfigError, match=r"optimizer was .*0\.002.*, is .*0\.1"):
+        train(
+            belt,
+            tmp_path / "run",
+            settings=(*QUICK, "length.steps=2", "optimizer.lr=0.1"),
+            resume=True,
+        )
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run(belt: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"the loss is (nan|inf) at step \d+: lower the rate"):
+        train(
+            belt,
+            tmp_path / "run",
+            settings=(*QUICK, "length.steps=200", "optimizer.lr=1e12", "schedule.warmup=0"),
+        )
+
+
+def test_bad_data_is_refused_before_anything_is_written(belt: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True)
+        (folder / part / "a.png").write_bytes(b"not a picture")
+    (folder / "labels.yaml").write_text("names: [a, b]")
+    with pytest.raises(DataError):
+        train(folder, tmp_path / "run", settings=QUICK)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_input_is_the_commonest_size_halved_until_it_is_small(belt: Path) -> None:
+    report = check_dataset(open_dataset(belt))
+    assert input_of(Recipe(), report).size == (48, 64)
+    assert input_of(Recipe(input="32x48"), report).size == (32, 48)
