@@ -38,6 +38,8 @@ def training_batches(
         sampler=_Stream(len(pictures), recipe, first_step),
         num_workers=recipe.workers,
         persistent_workers=recipe.workers > 0,
+        # Not fork: converters start threads, and a fork of threads can hang.
+        multiprocessing_context="forkserver" if recipe.workers else None,
     )
     return iter(loader)
 
