@@ -44,7 +44,7 @@ def read_records() -> list[dict[str, Any]]:
 
 def _commit() -> str:
     git = subprocess.run(
-        ["git", "rev-parse", "--short=12", "HEAD"],
+        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
         capture_output=True,
         text=True,
         check=False,

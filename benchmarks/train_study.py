@@ -1,6 +1,6 @@
 """Train several networks in one command; killed and called again, it goes on.
 
-    python benchmarks/train_study.py benchmarks/studies/camvid.yaml --data ../shared/data --out runs
+    python benchmarks/train_study.py benchmarks/studies/first.yaml --data ../shared/data --out runs
 
 A study is a YAML list; each entry has a name, the data folder (below --data), a recipe and
 settings, and perhaps a device, for which the largest frugalnet that fits is chosen as `fit` does.

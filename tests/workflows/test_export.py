@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from frugalseg.core.errors import ConfigError, GateError, OverBudgetError
+from frugalseg.cost.device import load_device
 from frugalseg.data.catalog import open_dataset
 from frugalseg.export.catalog import FORMATS
 from frugalseg.export.flatbuffer import read_model, write_model
 from frugalseg.runtime.segmenter import Segmenter
 from frugalseg.training.checkpoint import load_checkpoint
 from frugalseg.workflows.evaluate import evaluate
-from frugalseg.workflows.export import ExportWish, export, export_checkpoint
+from frugalseg.workflows.export import ExportWish, check_place, export, export_checkpoint
 
 Use = Callable[..., None]
 SMALL_DEVICE = """
@@ -107,10 +108,10 @@ def test_an_artifact_takes_the_place_of_an_older_one(
     checkpoint: Path, belt: Path, golden: Path, tmp_path: Path, write: Use
 ) -> None:
     out = Path(shutil.copytree(golden, tmp_path / "artifact"))
-    (out / "report.html").write_text("of the older one", encoding="utf-8")
+    (out / "MODEL_CARD.md").write_text("of the older one", encoding="utf-8")
     write()
     export(checkpoint, belt, out, tolerance=100)
-    assert "report.html" not in contents(out)
+    assert "of the older one" not in (out / "MODEL_CARD.md").read_text(encoding="utf-8")
 
 
 def test_a_file_that_does_not_fit_the_device_is_not_let_out(
@@ -156,3 +157,24 @@ def test_a_wish_that_means_nothing_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         export(checkpoint, belt, tmp_path / "artifact", **wish)
+
+
+def test_a_folder_that_only_looks_like_an_artifact_is_not_replaced(
+    golden: Path, tmp_path: Path
+) -> None:
+    for place, extra in (("web", None), ("mixed", golden)):
+        folder = tmp_path / place
+        if extra is None:
+            folder.mkdir()
+            (folder / "manifest.json").write_text('{"name": "a web page"}')
+        else:
+            shutil.copytree(extra, folder)
+        (folder / "index.html").write_text("mine")
+        with pytest.raises(ConfigError, match="name another folder"):
+            check_place(folder)
+        assert (folder / "index.html").read_text() == "mine"
+
+
+def test_a_device_takes_int8_files_only() -> None:
+    with pytest.raises(ConfigError, match="must be litert_int8, got onnx"):
+        ExportWish(formats=("onnx",), device=load_device("mcu-2mb"))

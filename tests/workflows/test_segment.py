@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from frugalseg.core.errors import ArtifactError, ConfigError
+from frugalseg.core.errors import ArtifactError, ConfigError, DataError
 from frugalseg.runtime.segmenter import Segmenter
 from frugalseg.workflows.segment import encode, segment
 
@@ -111,3 +111,20 @@ def test_outputs_are_encoded_without_a_file(golden: Path, picture: Path) -> None
     assert json.loads(encode(result, "json")) == result.to_dict()
     overlay = np.array(Image.open(io.BytesIO(encode(result, "overlay"))))
     np.testing.assert_array_equal(overlay, result.overlay())
+
+
+def test_a_second_call_into_a_folder_below_does_not_take_results_for_pictures(
+    golden: Path, picture: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").write_bytes(picture.read_bytes())
+    for _ in range(2):
+        result = segment(golden, tmp_path / "photos", tmp_path / "photos" / "out")
+        assert [path.name for path in result.written] == ["a.png", "a.overlay.png", "a.json"]
+
+
+def test_a_picture_is_never_written_over(golden: Path, picture: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(picture.read_bytes())
+    with pytest.raises(DataError, match="written over pictures"):
+        segment(golden, tmp_path, tmp_path)
+    assert (tmp_path / "a.png").read_bytes() == picture.read_bytes()

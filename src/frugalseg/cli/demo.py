@@ -15,7 +15,8 @@ def demo(out: options.Out = Path("demo"), quiet: options.Quiet = False) -> None:
 
     from frugalseg.workflows.fit import fit
 
-    shutil.rmtree(out / "run", ignore_errors=True)  # a demo starts anew
+    if (out / "run" / "last.safetensors").is_file():  # a demo starts anew
+        shutil.rmtree(out / "run")
     with shown(quiet=quiet) as progress:
         result = fit("belt", DEVICE, out, recipe="demo", progress=progress)
     finish(result, out)

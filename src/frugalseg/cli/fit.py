@@ -19,7 +19,7 @@ def fit(
     out: options.Out,
     time: options.Time = None,
     size: Annotated[
-        str | None, typer.Option(help="Input, HEIGHTxWIDTH; default: that of the pictures.")
+        str | None, typer.Option(help="Input, HEIGHTxWIDTH; default: of the pictures, at most 640.")
     ] = None,
     recipe: options.Recipe = "default",
     settings: options.Settings = None,
@@ -62,6 +62,7 @@ def finish(result: "FitResult", out: Path) -> None:
                     "peak activations",
                     f"{need.peak_activation_bytes:,} bytes (from the file's graph)",
                 ],
+                ["chosen", result.choice.reason],
                 [result.device.name, "fits" if verdict else f"does not fit: {verdict}"],
             ],
             left=2,

@@ -69,13 +69,17 @@ class _Lines:
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
         self.began: dict[str, tuple[float, float]] = {}
+        self.last: dict[str, float] = {}
         self.told_s = 0.0
 
     def __call__(self, stage: str, done: float, total: float, note: str = "") -> None:
         now = time.monotonic()
         share = done / total if total else 0.0
         first = stage not in self.began
-        began_s, began_at = self.began.setdefault(stage, (now, share))
+        if first or share < self.last.get(stage, 0.0):  # a stage that comes back starts anew
+            self.began[stage] = now, share
+        began_s, began_at = self.began[stage]
+        self.last[stage] = share
         ends = done >= total and not first and now - self.told_s > 1
         if not (first or ends or now - self.told_s > LINE_EVERY_S):
             return

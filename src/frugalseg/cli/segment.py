@@ -11,6 +11,7 @@ from frugalseg.cli.progress import shown
 from frugalseg.core.errors import ConfigError, DataError
 
 STREAM = "-"
+MOST_BYTES = 256_000_000
 
 
 def segment(
@@ -42,6 +43,13 @@ def segment(
         raise DataError("some pictures could not be segmented", result.problems)
 
 
+def _standard_input() -> bytes:
+    picture = sys.stdin.buffer.read(MOST_BYTES + 1)
+    if len(picture) > MOST_BYTES:
+        raise DataError(f"standard input holds more than {MOST_BYTES:,} bytes: that is no picture")
+    return picture
+
+
 def _stream(source: str, artifact: Path, out: str, kinds: list[str]) -> None:
     from frugalseg.core.files import complete_file
     from frugalseg.runtime.segmenter import Segmenter
@@ -50,7 +58,7 @@ def _stream(source: str, artifact: Path, out: str, kinds: list[str]) -> None:
     check_kinds(kinds)
     if out == STREAM and len(kinds) != 1:
         raise ConfigError("-o - writes one output: choose it, with --as ids, overlay or json")
-    picture = sys.stdin.buffer.read() if source == STREAM else Path(source)
+    picture = _standard_input() if source == STREAM else Path(source)
     result = Segmenter.open(artifact).segment(picture)
     if out == STREAM:
         sys.stdout.buffer.write(encode(result, kinds[0]))

@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from frugalseg.core.errors import ConfigError, require
+from frugalseg.core.errors import ConfigError, GateError, require
 from frugalseg.core.inputs import InputSpec
 from frugalseg.export.calibration import Pictures
+from frugalseg.export.flatbuffer import read_model
 from frugalseg.export.litert import convert, quiet
 from frugalseg.export.tidy import tidy
 from frugalseg.models.network import Network
+
+EXACT = 1e-6
 
 
 def export_litert_int8(
@@ -32,6 +35,7 @@ def export_litert_int8(
         with quiet():
             _quantise(source, path, feeds, spec)
     tidy(path)
+    _check_input(path, spec)
 
 
 def _quantise(source: Path, path: Path, feeds: list[Any], spec: InputSpec) -> None:
@@ -53,3 +57,16 @@ def _quantise(source: Path, path: Path, feeds: list[Any], spec: InputSpec) -> No
                 value = (pixel - spec.mean) / spec.std
                 ranges[tensor][bound] = np.full_like(ranges[tensor][bound], value)
     quantizer.quantize(ranges).export_model(str(path), overwrite=True)
+
+
+def _check_input(path: Path, spec: InputSpec) -> None:
+    """Make sure that the int8 values of the input are pixel - 128: scale and zero point say so."""
+    model = read_model(path)
+    graph = model.subgraphs[0]
+    quantization = graph.tensors[graph.inputs[0]].quantization
+    scale, zero_point = float(quantization.scale[0]), int(quantization.zeroPoint[0])
+    if not (abs(scale * spec.std - 1) < EXACT and zero_point == round(spec.mean) - 128):
+        raise GateError(
+            f"{path.name}: the input has scale {scale} and zero point {zero_point}; expected"
+            f" {1 / spec.std} and {round(spec.mean) - 128}, so that it is pixel - 128"
+        )

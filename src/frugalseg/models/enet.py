@@ -30,7 +30,7 @@ STAGE = (1, 2, ASYMMETRIC, 4, 1, 8, ASYMMETRIC, 16)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ENetConfig:
-    """Shape of an ENet. `unpool="bilinear"` is a deploy variant: see the table of the README.
+    """Shape of an ENet. `unpool="bilinear"` is a deploy variant.
 
     With "indices" (the paper) the decoder puts each value back where the encoder's maximum was.
     With "bilinear" it resizes instead: no comparison, no second copy of the encoder's map.

@@ -38,6 +38,7 @@ def training_batches(
         sampler=_Stream(len(pictures), recipe, first_step),
         num_workers=recipe.workers,
         persistent_workers=recipe.workers > 0,
+        worker_init_fn=_one_thread,
         # Not fork: converters start threads, and a fork of threads can hang.
         multiprocessing_context="forkserver" if recipe.workers else None,
     )
@@ -47,6 +48,13 @@ def training_batches(
 def steps_in_epoch(dataset: Dataset, recipe: Recipe) -> float:
     """Count the batches that show each training picture once."""
     return len(dataset.splits["train"]) / recipe.batch_size
+
+
+def _one_thread(_worker: int) -> None:
+    """Keep OpenCV in a worker to one thread: it is the workers that run side by side."""
+    import cv2
+
+    cv2.setNumThreads(0)
 
 
 class _Stream(Sampler[tuple[int, int]]):

@@ -56,7 +56,7 @@ class Training:
         self.module, self.optimizer = self.fabric.setup(self.network, optimizer)
         self.module.mark_forward_method("outputs")
         self.averaged.to(self.fabric.device)
-        self.objective = _objective(recipe, weights_C, self.fabric.device)
+        self.objective = _Objective(recipe, weights_C, self.fabric.device)
         self.step, self.elapsed_s = 0, 0.0
         self.reserved_s = 0.0
 
@@ -182,7 +182,7 @@ def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=wish.lr, betas=wish.betas)
 
 
-class _objective:  # noqa: N801  (a function with its settings bound)
+class _Objective:
     """Main loss plus a share of each auxiliary one."""
 
     def __init__(self, recipe: Recipe, weights_C: Tensor | None, device: torch.device) -> None:

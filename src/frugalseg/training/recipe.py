@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 import yaml
 from pydantic import (
@@ -20,6 +20,7 @@ from pydantic import (
 from frugalseg.core.errors import ConfigError, unknown
 from frugalseg.core.inputs import InputSpec
 
+Decay = Annotated[float, Field(ge=0, lt=1)]
 LEAST_SCALE, MOST_SCALE = 0.1, 8.0
 
 _T = TypeVar("_T")
@@ -65,7 +66,7 @@ class Optimizer(_Part):
 
     lr: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=0.02, ge=0)
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
 
 
 class Schedule(_Part):

@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from frugalseg.core.budget import Footprint
-from frugalseg.core.errors import ConfigError, OverBudgetError, unknown
+from frugalseg.core.errors import ArtifactError, ConfigError, OverBudgetError, unknown
 from frugalseg.core.files import complete_folder, sha256, write_text
 from frugalseg.core.progress import Progress, silent
+from frugalseg.core.records import this_machine
 from frugalseg.cost.device import Device, load_device
 from frugalseg.cost.peak import peak
 from frugalseg.cost.tflite import read_tflite
@@ -23,12 +24,13 @@ from frugalseg.export.metadata import write_metadata
 from frugalseg.metrics.scores import Scores
 from frugalseg.models.network import Network
 from frugalseg.runtime.card import model_card
-from frugalseg.runtime.manifest import Manifest, NetworkFile
+from frugalseg.runtime.manifest import NAME, Manifest, NetworkFile
 from frugalseg.runtime.segmenter import Segmenter
 from frugalseg.training.checkpoint import Checkpoint, load_checkpoint
 from frugalseg.training.validation import score_split, torch_predictor
 from frugalseg.workflows.evaluate import same_classes
 
+CARD = "MODEL_CARD.md"
 PROBES = 4
 LIBRARIES = ("torch", "litert-torch", "ai-edge-quantizer", "ai-edge-litert", "onnx", "numpy")
 
@@ -64,6 +66,14 @@ class ExportWish:
         for name in self.formats:
             if name not in FORMATS:
                 raise unknown("format", name, FORMATS)
+        if len(set(self.formats)) < len(self.formats):
+            raise ConfigError(f"each format once, got {', '.join(self.formats)}")
+        first = FORMATS[self.formats[0]]
+        if self.device is not None and (first.engine, first.precision) != ("litert", "int8"):
+            raise ConfigError(
+                f"{self.device.name} runs int8 LiteRT files: the first format must be litert_int8,"
+                f" got {self.formats[0]}"
+            )
         if not self.tolerance_points >= 0:
             raise ConfigError(f"tolerance must be 0 or more points, got {self.tolerance_points}")
         if self.calibration < 1:
@@ -135,7 +145,7 @@ def export_checkpoint(
         manifest = _manifest(kept, entries, float_scores, dataset, wish)
         manifest = manifest.model_copy(update={"footprint": asdict(need)})
         manifest.save(draft)
-        write_text(draft / "MODEL_CARD.md", model_card(manifest))
+        write_text(draft / CARD, model_card(manifest))
     return ExportResult(
         folder=out, manifest=manifest, float_scores=float_scores, scores=scores[0],
         footprint=need,
@@ -143,9 +153,25 @@ def export_checkpoint(
 
 
 def check_place(out: Path) -> None:
-    """Refuse a place where something lies that is not an artifact of ours."""
-    if out.exists() and not (out / "manifest.json").is_file():
-        raise ConfigError(f"{out} exists and is not an artifact: name another folder")
+    """Refuse a place where anything lies but an artifact: it would be replaced whole."""
+    if not out.exists():
+        return
+    try:
+        known = {NAME, CARD, *(file.path for file in Manifest.load(out).files)}
+        foreign = sorted({path.name for path in out.iterdir()} - known)
+    except (ArtifactError, OSError):
+        raise ConfigError(f"{out} exists and is not an artifact: name another folder") from None
+    if foreign:
+        raise ConfigError(
+            f"{out} holds more than an artifact ({', '.join(foreign[:5])}): name another folder"
+        )
+
+
+def _version(library: str) -> str | None:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
 
 
 def weigh_file(path: Path, device: Device | None) -> Footprint:
@@ -214,7 +240,7 @@ def _manifest(
     dataset: Dataset,
     wish: ExportWish,
 ) -> Manifest:
-    libraries = {name: version(name) for name in LIBRARIES}
+    libraries = {name: _version(name) for name in LIBRARIES}
     return _bare_manifest(kept, entries).model_copy(
         update={
             "float_scores": float_scores.to_dict(kept.labels.names),
@@ -226,6 +252,10 @@ def _manifest(
                 "step": kept.step,
                 "elapsed_s": round(kept.elapsed_s, 1),
             },
-            "settings": {"calibration_pictures": wish.calibration, "libraries": libraries},
+            "settings": {
+                "calibration_pictures": wish.calibration,
+                "libraries": libraries,
+                "machine": this_machine(),
+            },
         }
     )

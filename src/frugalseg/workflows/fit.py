@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frugalseg.core.budget import Verdict
+from frugalseg.core.errors import ConfigError
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.progress import Progress, silent
 from frugalseg.cost.device import Device, load_device
@@ -56,7 +57,8 @@ def fit(
     """Give back the most accurate network that fits `device`, trained on `data`, in `out`.
 
     Checks the data, chooses the largest frugalnet whose estimate fits at the input size (that
-    of the pictures, unless `size` or the device says otherwise), trains it by the recipe (for
+    of the pictures, halved until at most 640 px a side, unless `size`, the recipe or the device
+    says otherwise), trains it by the recipe (for
     `time`, "30m" or seconds, if given), exports it to int8 through the gate, weighs the real
     file, and writes `out/artifact`, `out/report.html` and `out/run`.
 
@@ -68,6 +70,7 @@ def fit(
     wish = ExportWish(tolerance_points=tolerance, calibration=calibration, device=target)
     wanted = load_recipe(recipe, settings)
     wanted = wanted if time is None else with_time(wanted, time)
+    _check_model(wanted)
     dataset = open_dataset(data, format=format, progress=progress)
     data_report = checked(dataset, progress)
     spec = _input(size, wanted, target, data_report)
@@ -86,6 +89,16 @@ def fit(
     progress("writing the report", 0, 1)
     write_report(report_of(dataset, data_report, target, choice, run, exported), result.report)
     return result
+
+
+def _check_model(recipe: Recipe) -> None:
+    """Refuse a recipe that names its own network: `fit` chooses, and would drop it in silence."""
+    own = sorted(set(recipe.model.settings) - {"channels"})
+    if recipe.model.name != "frugalnet" or own:
+        raise ConfigError(
+            f"fit chooses a frugalnet and its {', '.join(own) or 'size'} itself: leave `model` out"
+            f" of the recipe, or use train and export for {recipe.model.name}"
+        )
 
 
 def _input(size: str | None, recipe: Recipe, device: Device, report: DataReport) -> InputSpec:

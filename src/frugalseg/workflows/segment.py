@@ -45,7 +45,7 @@ def segment(
     """
     check_kinds(kinds)
     root = find_artifact(Path(artifact))
-    pictures = list(_pictures(Path(source)))
+    pictures = list(_pictures(Path(source), Path(out).resolve()))
     _check_targets(pictures, Path(out), kinds)
     mine = threading.local()
 
@@ -92,14 +92,22 @@ def encode(result: Segmentation, kind: str) -> bytes:
     return stream.getvalue()
 
 
-def _pictures(source: Path) -> Iterator[tuple[Path, Path]]:
-    """Yield each picture with its place below the output folder, without a suffix."""
+def _pictures(source: Path, out: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield each picture with its place below `out`, without a suffix.
+
+    An output folder inside the source holds results of an earlier call, not pictures.
+    """
     if source.is_file():
         yield source, Path(source.stem)
         return
     if not source.is_dir():
         raise ConfigError(f"{source} does not exist: expected a picture or a folder of pictures")
-    found = sorted(p for p in source.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    results = out if source.resolve() in out.parents else None
+    found = sorted(
+        path
+        for path in source.rglob("*")
+        if path.suffix.lower() in IMAGE_SUFFIXES and results not in path.resolve().parents
+    )
     if not found:
         raise ConfigError(
             f"no pictures in {source}: looked for {', '.join(sorted(IMAGE_SUFFIXES))}"

@@ -236,10 +236,20 @@ def input_of(recipe: Recipe, report: DataReport) -> InputSpec:
     else:
         train = next(split for split in report.splits if split.name == "train")
         height, width = map(int, max(train.sizes, key=lambda s: train.sizes[s]).split("x"))
+        shown = f"{height}x{width}"
         while max(height, width) > LONG_SIDE:
             height, width = height // 2, width // 2
         size = InputSpec(height=height, width=width)
-    return replace(size, channels=int(recipe.model.settings.get("channels", 3)))
+        if str(size) != shown:
+            log.warning("pictures are %s; the input is %s unless you name a size", shown, size)
+    if recipe.augment.crop is not None:
+        crop = InputSpec.parse(recipe.augment.crop)
+        if crop.height > size.height or crop.width > size.width:
+            raise ConfigError(
+                f"augment.crop {crop} is larger than the input {size}: most of it would be"
+                " padding. Leave it out (--set augment.crop=null), or choose a smaller one"
+            )
+    return replace(size, channels=recipe.model.settings.get("channels", 3))
 
 
 def architecture_of(recipe: Recipe, labels: LabelSpace, spec: InputSpec) -> Architecture:
