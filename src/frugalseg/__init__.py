@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from frugalseg.core.errors import FrugalsegError
     from frugalseg.runtime.segmenter import Segmenter
     from frugalseg.workflows.check_data import check_data
     from frugalseg.workflows.evaluate import evaluate
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "FrugalsegError",
     "Segmenter",
     "__version__",
     "check_data",
@@ -32,6 +34,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "FrugalsegError": "frugalseg.core.errors",
     "Segmenter": "frugalseg.runtime.segmenter",
     "check_data": "frugalseg.workflows.check_data",
     "evaluate": "frugalseg.workflows.evaluate",

@@ -41,7 +41,7 @@ def check(
         print(json.dumps(report.to_dict(), indent=2))
     else:
         _print(report)
-        if report.ok:
+        if sheet.is_file() and report.ok:
             print(f"\ncontact sheet  {sheet}")
     if not report.ok:
         raise typer.Exit(2)

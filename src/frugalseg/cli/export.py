@@ -16,7 +16,9 @@ def export(
     out: options.Out,
     formats: Annotated[
         list[str] | None,
-        typer.Option("--to", help="litert_int8, litert, onnx; repeatable, the first is deployed."),
+        typer.Option(
+            "--to", help="litert_int8 (default), litert, onnx; repeatable, the first is deployed."
+        ),
     ] = None,
     device: options.MaybeDevice = None,
     tolerance: options.Tolerance = 1.0,

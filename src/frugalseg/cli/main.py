@@ -37,7 +37,8 @@ def main() -> None:
         sys.exit(wrong.exit_code)
     except SystemExit as ending:
         if ending.code == INTERRUPTED:
-            print("interrupted; a training run can go on with --resume", file=sys.stderr)
+            hint = "; the run can go on with --resume" if {"fit", "train"} & set(sys.argv) else ""
+            print(f"interrupted{hint}", file=sys.stderr)
         raise
     except ModuleNotFoundError as missing:
         print(

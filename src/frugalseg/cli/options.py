@@ -10,12 +10,15 @@ Format = Annotated[
     str | None, typer.Option(help="Layout of the data; default: recognised. See the README.")
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")]
-Recipe = Annotated[str, typer.Option(help="Recipe: a name that ships, or a YAML file.")]
+Recipe = Annotated[str, typer.Option(help="Recipe: default, enet, demo, or a YAML file.")]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="Override one key of the recipe: optimizer.lr=2e-3. Repeatable."),
 ]
-Time = Annotated[str | None, typer.Option(help="Train for so long: 90s, 30m, 1h30m.")]
+Time = Annotated[
+    str | None,
+    typer.Option(help="Train for so long: 90s, 30m, 1h30m; default: as the recipe says."),
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]

@@ -36,13 +36,14 @@ def _bar(stream: TextIO) -> "Bar":
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
+    from rich.table import Column
 
     return Bar(
-        TextColumn("{task.description:<18}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.percentage:>4.0f} %"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.description:<18}", table_column=Column(no_wrap=True, min_width=18)),
+        BarColumn(bar_width=16, table_column=Column(min_width=16)),
+        TextColumn("{task.percentage:>4.0f} %", table_column=Column(no_wrap=True, min_width=6)),
+        TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
+        TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
         console=Console(file=stream),
     )
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from frugalseg.core.errors import ConfigError
+
 
 @contextlib.contextmanager
 def complete_file(path: Path) -> Iterator[Path]:
@@ -33,7 +35,7 @@ def complete_folder(path: Path) -> Iterator[Path]:
     """Hand out a draft folder beside `path`; on success it takes the place of `path`.
 
     What stood at `path` stays until then. A rename cannot replace a full folder, so the old one
-    is moved aside first and moved back if the second rename fails.
+    is moved aside first, and moved back if anything, Ctrl-C too, stops the second rename.
     """
     path = path.absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,20 +44,26 @@ def complete_folder(path: Path) -> Iterator[Path]:
     aside = draft.with_name(draft.name + "-old")
     try:
         yield draft
-        for file in draft.rglob("*"):
+        for file in (draft, *draft.rglob("*")):
             _sync(file)
         if path.exists():
             path.replace(aside)
-        try:
-            draft.replace(path)
-        except OSError:
-            if aside.exists():
-                aside.replace(path)
-            raise
+        draft.replace(path)
         _sync(path.parent)
     finally:
+        if aside.exists() and not path.exists():
+            aside.replace(path)
         shutil.rmtree(draft, ignore_errors=True)
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a place where no folder can be written, before any work is done for it."""
+    there = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+    if not there.is_dir():
+        raise ConfigError(f"{there} is a file; name a folder to write")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigError(f"{there} cannot be written to; name another folder")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -8,6 +8,7 @@ from frugalseg.core.errors import ConfigError
 
 IGNORE = 255
 MAX_CLASSES = 255
+_BYTE = range(256)
 
 Color = tuple[int, int, int]
 
@@ -38,6 +39,10 @@ class LabelSpace:
             raise ConfigError(f"class names must differ, got {list(self.names)}")
         if len(self.colors) != len(self.names):
             raise ConfigError(f"{len(self.names)} classes but {len(self.colors)} colours")
+        if strange := [c for c in self.colors if not all(part in _BYTE for part in c)]:
+            raise ConfigError(f"the parts of a colour are 0 to 255, got {strange}")
+        if beyond := [value for value in self.from_disk if value not in _BYTE]:
+            raise ConfigError(f"mask values are 0 to 255, got {beyond}")
         allowed = {*range(len(self.names)), IGNORE}
         if wrong := {d: t for d, t in self.from_disk.items() if t not in allowed}:
             raise ConfigError(f"mask values map to train ids that do not exist: {wrong}")

@@ -10,7 +10,7 @@ import csv
 from functools import partial
 from pathlib import Path
 
-from frugalseg.core.errors import DataError
+from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.core.labels import IGNORE, Color, LabelSpace
 from frugalseg.data.dataset import Dataset, Sample, match_masks, rasterise_mask, refuse
 from frugalseg.data.names import read_lines
@@ -77,13 +77,28 @@ def _listed(root: Path, split: str, problems: list[str]) -> tuple[Sample, ...]:
         if len(words) != 2:  # noqa: PLR2004
             problems.append(f"{where}: expected an image and a mask, got {line.strip()!r}")
             continue
-        image, mask = (root.joinpath(*Path(word).parts[-2:]) for word in words)
+        try:
+            image, mask = (_inside(root, word) for word in words)
+        except ValueError as wrong:
+            problems.append(f"{where}: {wrong}")
+            continue
         missing = [str(file) for file in (image, mask) if not file.is_file()]
         problems += [f"{where}: no such file: {file}" for file in missing]
-        if ".." in words[0] + words[1] or image.stem in samples:
-            problems.append(f"{where}: {words[0]} is there twice, or leaves the folder")
+        if image.stem in samples:
+            problems.append(f"{where}: {words[0]} is there twice")
         samples[image.stem] = Sample(name=image.stem, image=image, label=mask)
     return tuple(samples.values())
+
+
+def _inside(root: Path, word: str) -> Path:
+    """Find a listed file by the last two parts of its path, which must lie in `root`."""
+    path = Path(word)
+    parts = path.relative_to(path.anchor).parts[-2:]
+    if ".." in parts:
+        raise ValueError(f"{word} leaves the folder of the data set")
+    if len(parts) != 2:  # noqa: PLR2004
+        raise ValueError(f"{word}: expected a folder and a name, such as train/a.png")
+    return root.joinpath(*parts)
 
 
 def _from_csv(path: Path) -> LabelSpace:
@@ -96,11 +111,17 @@ def _from_csv(path: Path) -> LabelSpace:
         )
     except (KeyError, TypeError, ValueError) as wrong:
         raise DataError(f"{path}: expected the columns id,name,r,g,b; {wrong!r}") from wrong
+    ids = [number for number, _, _ in classes]
+    if twice := sorted({number for number in ids if ids.count(number) > 1}):
+        raise DataError(f"{path}: ids must differ; there twice: {', '.join(map(str, twice))}")
     void = [number for number, name, _ in classes if name.lower() in _VOID_NAMES]
     named = [row for row in classes if row[0] not in void]
-    return LabelSpace(
-        names=tuple(name for _, name, _ in named),
-        colors=tuple(color for _, _, color in named),
-        from_disk={number: i for i, (number, _, _) in enumerate(named)}
-        | dict.fromkeys(void or [IGNORE], IGNORE),
-    )
+    from_disk = {number: i for i, (number, _, _) in enumerate(named)}
+    try:
+        return LabelSpace(
+            names=tuple(name for _, name, _ in named),
+            colors=tuple(color for _, _, color in named),
+            from_disk=dict.fromkeys(void or [IGNORE], IGNORE) | from_disk,
+        )
+    except ConfigError as wrong:
+        raise DataError(f"{path}: {wrong}") from wrong

@@ -18,6 +18,8 @@ from frugalseg.data.dataset import Dataset, Sample
 
 NEAR_EMPTY_SHARE = 0.001
 FEW_IMAGES = 5
+COMMON_SHARE = 0.05  # a class of more pixels than this may be in few images,
+FEW_SHARE = 0.1  # unless those are few beside the others
 _SHOWN = 5
 
 
@@ -83,14 +85,6 @@ class _Facts:
     pixels: tuple[int, ...] = ()
     content: str = ""
     problems: tuple[str, ...] = ()
-
-
-def validate(
-    dataset: Dataset, *, workers: int | None = None, progress: Progress = silent
-) -> list[str]:
-    """Decode every file, and list what cannot be used; an empty list if all is well."""
-    facts = _decoded(dataset, workers, progress)
-    return [problem for of_split in facts.values() for f in of_split for problem in f.problems]
 
 
 def check_dataset(
@@ -175,13 +169,21 @@ def _class_warnings(splits: Sequence[SplitReport], labels: LabelSpace) -> Iterat
         if not in_train.pixels:
             only = ", only in val" if val and val.classes[i].pixels else " and not in val"
             yield f"class {name!r} never occurs in train{only}: it cannot be learnt"
-        elif in_train.pixel_share < NEAR_EMPTY_SHARE or in_train.images < FEW_IMAGES:
-            yield (
-                f"class {name!r} is rare in train: {in_train.pixel_share:.2%} of the pixels,"
-                f" in {in_train.images} images"
-            )
+        else:
+            yield from _rarity(in_train, train.images)
         if in_train.pixels and val and not val.classes[i].pixels:
             yield f"class {name!r} never occurs in val: its score will be absent"
+
+
+def _rarity(share: ClassShare, images: int) -> Iterator[str]:
+    if share.pixel_share < NEAR_EMPTY_SHARE:
+        yield f"class {share.name!r} is rare in train: {share.pixel_share:.2%} of the pixels"
+    seldom = share.pixel_share <= COMMON_SHARE or share.image_share <= FEW_SHARE
+    if share.images < FEW_IMAGES and seldom:
+        yield (
+            f"class {share.name!r} is in {share.images} of the {images} images of train:"
+            " few to learn it from"
+        )
 
 
 def _image_warnings(good: Mapping[str, Sequence[_Facts]]) -> Iterator[str]:

@@ -1,8 +1,11 @@
 """YOLO polygons: `data.yaml`, `images/<split>` and, beside each, `labels/<split>` with text.
 
 A line is "class x1 y1 x2 y2 ...", coordinates divided by the picture's width and height. The
-polygons are filled in the order of the file, the later one on top. What no polygon covers is
-class 0, "background": a class id of the files is therefore one less than its train id.
+polygons are filled in the order of the file, the later one on top; a pixel belongs to a polygon
+if its centre lies inside. What no polygon covers is class 0, "background": a class id of the
+files is therefore one less than its train id.
+
+A picture without a text file is all background; a split in which no picture has one is refused.
 
 `train`, `val` and `test` in `data.yaml` name folders, relative to `path` in it or to the file;
 where a key is missing, `images/<split>` is taken. No path may leave the data set's folder.
@@ -15,7 +18,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
 from frugalseg.core.errors import DataError
 from frugalseg.core.labels import LabelSpace
@@ -28,7 +30,8 @@ _MARGIN = 0.01
 _BOX_NUMBERS = 5
 _MIN_POLYGON_NUMBERS = 7
 
-Polygon = tuple[int, tuple[tuple[float, float], ...]]
+Points = tuple[tuple[float, float], ...]
+Polygon = tuple[int, Points]
 
 
 def detect(root: Path) -> bool:
@@ -69,12 +72,10 @@ def read(root: Path) -> Dataset:
 
 def rasterise_polygons(path: Path, size: tuple[int, int], *, num_classes: int) -> NDArray[np.uint8]:
     """Fill the polygons of a file over background (0); no file means background only."""
-    height, width = size
-    mask = Image.new("L", (width, height), 0)
-    draw = ImageDraw.Draw(mask)
+    labels_HW = np.zeros(size, dtype=np.uint8)
     for class_id, points in read_polygons(path, num_classes=num_classes):
-        draw.polygon([(x * width, y * height) for x, y in points], fill=class_id + 1)
-    return np.array(mask, dtype=np.uint8)
+        _fill(labels_HW, points, class_id + 1)
+    return labels_HW
 
 
 def read_polygons(path: Path, *, num_classes: int) -> list[Polygon]:
@@ -92,6 +93,30 @@ def read_polygons(path: Path, *, num_classes: int) -> list[Polygon]:
     if problems:
         raise DataError(f"{path}: {len(problems)} bad lines", problems)
     return polygons
+
+
+def _fill(labels_HW: NDArray[np.uint8], points: Points, value: int) -> None:
+    """Fill the pixels from whose centre the outline is crossed an odd number of times leftwards.
+
+    Each edge is met with each row of centres between its ends. A crossing turns all pixels from
+    the first centre on its right, so the parity of the crossings so far is what is inside.
+    """
+    height, width = labels_HW.shape
+    x, y = (np.array(points) * (width, height) - 0.5).T  # centres are at whole numbers
+    to_x, to_y = np.roll(x, -1), np.roll(y, -1)
+    first = np.ceil(np.minimum(y, to_y)).astype(np.intp)
+    count = np.ceil(np.maximum(y, to_y)).astype(np.intp) - first
+    edge = np.repeat(np.arange(len(x)), count)
+    if not len(edge):
+        return
+    row = np.arange(len(edge)) - np.repeat(count.cumsum() - count, count) + first[edge]
+    share = (row - y[edge]) / (to_y - y)[edge]
+    column = np.ceil(x[edge] + share * (to_x - x)[edge]).astype(np.intp)
+    box = slice(row.min(), row.max() + 1), slice(column.min(), column.max())
+    turns_HW = np.zeros((row.max() + 1, column.max() + 1), dtype=np.uint8)
+    np.bitwise_xor.at(turns_HW, (row, column), 1)
+    inside_HW = np.bitwise_xor.accumulate(turns_HW[box], axis=1)
+    labels_HW[box][inside_HW.view(np.bool_)] = value
 
 
 def _polygon(words: list[str], num_classes: int) -> Polygon:
@@ -137,6 +162,12 @@ def _samples(
         if sample.name in samples:
             problems.append(f"{sample.image}: same name as {samples[sample.name].image}")
         samples[sample.name] = sample
+    if samples and not any(sample.label.exists() for sample in samples.values()):
+        labels = ", ".join(str(_labels_folder(folder)) for folder in folders)
+        problems.append(
+            f"{labels}: no .txt for any of the {len(samples)} images of {key or keys[0]};"
+            " labels lie where the images do, with labels/ for images/ in the path"
+        )
     return tuple(samples.values())
 
 

@@ -42,7 +42,7 @@ def check_scores(
     raise GateError(
         f"{file} loses {lost:.2f} mIoU points against the float network"
         f" ({100 * before.miou:.2f} to {100 * after.miou:.2f}), allowed are"
-        f" {tolerance_points:g}. Points lost by class: {losses}. Nothing was written."
+        f" {tolerance_points:g}. Points lost by class: {losses}. No artifact was written."
         " More calibration pictures may help (--calibration), or allow more (--tolerance)."
     )
 

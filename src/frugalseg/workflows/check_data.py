@@ -17,10 +17,11 @@ def check_data(
 ) -> DataReport:
     """Decode every file of `data` and report; with `sheet`, draw a contact sheet there too.
 
-    The sheet is left out where the data has problems: they come first.
+    The sheet is left out where the data has problems, which come first, or no labelled pixel.
     """
     dataset = open_dataset(data, format=format, progress=progress)
     report = check_dataset(dataset, progress=progress)
-    if sheet is not None and report.ok:
+    labelled = sum(share.pixels for split in report.splits for share in split.classes)
+    if sheet is not None and report.ok and labelled:
         draw_sheet(dataset, Path(sheet))
     return report

@@ -46,5 +46,9 @@ def _predictor(path: Path, file: str | None) -> tuple[LabelSpace, Predict]:
     if any((folder / "manifest.json").is_file() for folder in (path, path / "artifact")):
         segmenter = Segmenter.open(path, file=file)
         return segmenter.labels, segmenter.labels_of
+    if path.suffix in {".tflite", ".onnx"}:
+        raise ConfigError(f"{path} is scored through its artifact: name the folder, and --file")
+    if file is not None:
+        raise ConfigError(f"{path} is a checkpoint or a run, without files to choose: drop --file")
     checkpoint = load_checkpoint(path)
     return checkpoint.labels, torch_predictor(checkpoint.network(), checkpoint.input)

@@ -9,7 +9,7 @@ from typing import Any
 
 from frugalseg.core.budget import Footprint
 from frugalseg.core.errors import ArtifactError, ConfigError, OverBudgetError, unknown
-from frugalseg.core.files import complete_folder, sha256, write_text
+from frugalseg.core.files import check_folder, complete_folder, sha256, write_text
 from frugalseg.core.progress import Progress, silent
 from frugalseg.core.records import this_machine
 from frugalseg.cost.device import Device, load_device
@@ -154,6 +154,7 @@ def export_checkpoint(
 
 def check_place(out: Path) -> None:
     """Refuse a place where anything lies but an artifact: it would be replaced whole."""
+    check_folder(out.parent)
     if not out.exists():
         return
     try:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from frugalseg.core.budget import Verdict
 from frugalseg.core.errors import ConfigError
+from frugalseg.core.files import check_folder
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.progress import Progress, silent
 from frugalseg.cost.device import Device, load_device
@@ -65,7 +66,10 @@ def fit(
     Raises OverBudgetError where nothing fits, GateError where int8 loses more than `tolerance`
     mIoU points, ConfigError and DataError before anything is written.
     """
+    check_folder(Path(out))
     check_place(Path(out) / "artifact")
+    if not resume and (Path(out) / "run" / "last.safetensors").exists():
+        raise ConfigError(f"{out} holds a run already: --resume it, or name another folder")
     target = load_device(device)
     wish = ExportWish(tolerance_points=tolerance, calibration=calibration, device=target)
     wanted = load_recipe(recipe, settings)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,12 +14,16 @@ import numpy as np
 from PIL import Image
 
 from frugalseg.core.errors import ConfigError, DataError, unknown
-from frugalseg.core.files import complete_file
+from frugalseg.core.files import check_folder, complete_file
 from frugalseg.core.progress import Progress, silent
 from frugalseg.imaging.read import IMAGE_SUFFIXES
 from frugalseg.runtime.segmenter import Segmentation, Segmenter, find_artifact
 
+UNREAD = frozenset({".avif", ".dng", ".gif", ".heic", ".tif", ".tiff"})
 KINDS = {"ids": ".png", "overlay": ".overlay.png", "json": ".json"}
+
+
+log = logging.getLogger("frugalseg")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +49,7 @@ def segment(
     read is a problem of its own: the others are still done.
     """
     check_kinds(kinds)
+    check_folder(Path(out))
     root = find_artifact(Path(artifact))
     pictures = list(_pictures(Path(source), Path(out).resolve()))
     _check_targets(pictures, Path(out), kinds)
@@ -108,6 +114,10 @@ def _pictures(source: Path, out: Path) -> Iterator[tuple[Path, Path]]:
         for path in source.rglob("*")
         if path.suffix.lower() in IMAGE_SUFFIXES and results not in path.resolve().parents
     )
+    passed_over = Counter(p.suffix.lower() for p in source.rglob("*") if p.suffix.lower() in UNREAD)
+    if passed_over:
+        told = ", ".join(f"{count} {suffix}" for suffix, count in sorted(passed_over.items()))
+        log.warning("passed over, since they cannot be read: %s", told)
     if not found:
         raise ConfigError(
             f"no pictures in {source}: looked for {', '.join(sorted(IMAGE_SUFFIXES))}"

@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from frugalseg.core.errors import ConfigError, DataError
-from frugalseg.core.files import write_text
+from frugalseg.core.files import check_folder, write_text
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.labels import LabelSpace
 from frugalseg.core.progress import Progress, silent
@@ -62,6 +62,7 @@ def train(
 
     Raises ConfigError and DataError before anything is written.
     """
+    check_folder(Path(out))
     wish = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, settings)
     wish = wish if time is None else with_time(wish, time)
     dataset = open_dataset(data, format=format, progress=progress)
@@ -73,9 +74,15 @@ def checked(dataset: Dataset, progress: Progress = silent) -> DataReport:
     report = check_dataset(dataset, progress=progress)
     if report.problems:
         raise DataError(f"{dataset.root} cannot be used for training", report.problems)
-    for split in ("train", "val"):
-        if not dataset.splits.get(split):
-            raise DataError(f"{dataset.root} has no pictures in the split {split!r}")
+    for name in ("train", "val"):
+        if not dataset.splits.get(name):
+            raise DataError(
+                f"{dataset.root} has no pictures in the split {name!r}: move some there"
+                f" (images/{name}), or leave out the split folders to have them split"
+            )
+        split = next(split for split in report.splits if split.name == name)
+        if not sum(share.pixels for share in split.classes):
+            raise DataError(f"{dataset.root}: every pixel of the split {name!r} is ignored")
     for warning in report.warnings:
         log.warning(warning)
     return report
