@@ -75,8 +75,9 @@ class TestCompleteFolder:
             _write_half(complete_folder(path), error)
         assert _names(tmp_path) == ["old.txt", "out"]
 
+    @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt, PowerCut])
     def test_the_old_folder_comes_back_when_the_last_step_fails(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
     ) -> None:
         path = tmp_path / "out"
         path.mkdir()
@@ -85,13 +86,28 @@ class TestCompleteFolder:
 
         def fail_for_the_draft(self: Path, target: Path) -> Path:
             if self.name.startswith(".draft-") and not self.name.endswith("-old"):
-                raise OSError("disk full")
+                raise error("disk full")
             return replace(self, target)
 
         monkeypatch.setattr(Path, "replace", fail_for_the_draft)
-        with pytest.raises(OSError, match="disk full"), complete_folder(path) as draft:
+        with pytest.raises(error, match="disk full"), complete_folder(path) as draft:
             (draft / "new.txt").write_text("new")
         assert _names(tmp_path) == ["old.txt", "out"]
+
+    def test_files_and_folders_are_on_the_disk_before_they_get_their_name(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path, synced = tmp_path / "out", list[str]()
+
+        def note(file: Path) -> None:
+            synced.append(file.name)
+            assert path.exists() == (file == tmp_path)
+
+        monkeypatch.setattr("frugalseg.core.files._sync", note)
+        with complete_folder(path) as draft:
+            (draft / "sub").mkdir()
+            (draft / "sub" / "new.txt").write_text("new")
+        assert {draft.name, "sub", "new.txt", tmp_path.name} == set(synced)
 
     def test_an_empty_folder_is_a_folder_too(self, tmp_path: Path) -> None:
         with complete_folder(tmp_path / "out"):

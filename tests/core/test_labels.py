@@ -41,6 +41,10 @@ def test_the_common_case_maps_each_value_to_itself_and_255_to_ignore() -> None:
         ({"names": ("a", "a")}, "must differ"),
         ({"colors": palette(3)}, "2 classes but 3 colours"),
         ({"from_disk": {7: 2}}, "do not exist: {7: 2}"),
+        ({"from_disk": {300: 0, 1: 1}}, r"mask values are 0 to 255, got \[300\]"),
+        ({"from_disk": {-1: 0, 256: IGNORE}}, r"mask values are 0 to 255, got \[-1, 256\]"),
+        ({"colors": ((0, 0, 0), (0, 256, 0))}, r"0 to 255, got \[\(0, 256, 0\)\]"),
+        ({"colors": ((-1, 0, 0), (0, 0, 0))}, r"0 to 255, got \[\(-1, 0, 0\)\]"),
         ({"background": 2}, "background 2 is not a class"),
         ({"background": -1}, "background -1 is not a class"),
     ],
@@ -67,6 +71,14 @@ def test_a_label_space_that_contradicts_itself_is_refused(
 def test_damaged_values_are_refused_as_such(values: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="not a label space"):
         LabelSpace.from_dict(values)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"from_disk": {"300": 0}}, {"from_disk": {"-1": 0}}, {"colors": [[0, 0, 256]]}]
+)
+def test_values_beyond_a_byte_are_refused_when_read_too(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="0 to 255, got"):
+        LabelSpace.from_dict(LabelSpace.of(["a"]).to_dict() | wrong)
 
 
 @pytest.mark.parametrize("background", [None, 0, 254])

@@ -40,6 +40,25 @@ def test_broken_classes_csv_says_which_columns_it_needs(tmp_path: Path) -> None:
         camvid.read(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("0,Car,4,5,6", "ids must differ; there twice: 0"),
+        ("300,Car,4,5,6", r"mask values are 0 to 255, got \[300\]"),
+        ("-1,Car,4,5,6", r"mask values are 0 to 255, got \[-1\]"),
+        ("1,Car,4,5,256", r"0 to 255, got \[\(4, 5, 256\)\]"),
+        ("1,Sky,4,5,6", "class names must differ"),
+    ],
+)
+def test_classes_csv_that_contradicts_itself_is_named(
+    tmp_path: Path, row: str, message: str
+) -> None:
+    put(tmp_path, "a")
+    (tmp_path / "classes.csv").write_text(f"id,name,r,g,b\n0,Sky,1,2,3\n{row}\n", encoding="utf-8")
+    with pytest.raises(DataError, match=rf"classes\.csv: .*{message}"):
+        camvid.read(tmp_path)
+
+
 def test_list_chooses_and_orders_with_paths_of_another_machine(tmp_path: Path) -> None:
     for stem in ("a", "b", "c"):
         put(tmp_path, stem)
@@ -53,7 +72,10 @@ def test_list_chooses_and_orders_with_paths_of_another_machine(tmp_path: Path) -
     [
         ("train/x.png trainannot/x.png", "no such file: .*x.png"),
         ("train/a.png", "expected an image and a mask"),
-        ("../secret.png trainannot/a.png", "leaves the folder"),
+        ("../secret.png trainannot/a.png", r"\.\./secret\.png leaves the folder"),
+        ("train/a.png train/..", r"train/\.\. leaves the folder"),
+        ("/x.png trainannot/a.png", "/x.png: expected a folder and a name"),
+        ("train/a.png x.png", "x.png: expected a folder and a name"),
     ],
 )
 def test_bad_lines_are_named(tmp_path: Path, line: str, message: str) -> None:
@@ -61,6 +83,19 @@ def test_bad_lines_are_named(tmp_path: Path, line: str, message: str) -> None:
     (tmp_path / "train.txt").write_text(line, encoding="utf-8")
     with pytest.raises(DataError, match=f"train.txt line 1: (.|\n)*{message}"):
         camvid.read(tmp_path)
+
+
+def test_a_picture_that_is_listed_twice_is_named(tmp_path: Path) -> None:
+    put(tmp_path, "a")
+    (tmp_path / "train.txt").write_text("train/a.png trainannot/a.png\n" * 2, encoding="utf-8")
+    with pytest.raises(DataError, match=r"train\.txt line 2: train/a\.png is there twice"):
+        camvid.read(tmp_path)
+
+
+def test_two_dots_within_a_name_are_a_name(tmp_path: Path) -> None:
+    put(tmp_path, "a..b")
+    (tmp_path / "train.txt").write_text("train/a..b.png trainannot/a..b.png", encoding="utf-8")
+    assert [s.name for s in camvid.read(tmp_path).split("train")] == ["a..b"]
 
 
 def test_missing_masks_are_listed(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.data import catalog
 from frugalseg.data.catalog import FORMATS, open_dataset, user_cache
-from frugalseg.data.check import validate
+from frugalseg.data.check import check_dataset
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_tiny_folder_is_detected_and_sound(tiny_folder: Path) -> None:
     dataset = open_dataset(tiny_folder)
     assert dataset.format == "folder"
     assert dataset.labels.names == ("ground", "box", "disc")
-    assert validate(dataset) == []
+    assert check_dataset(dataset).ok
 
 
 def test_missing_folder_is_named(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.core.progress import Progress
 from frugalseg.data.catalog import open_dataset
-from frugalseg.data.check import check_dataset, validate
+from frugalseg.data.check import ClassShare, _rarity, check_dataset
 from frugalseg.data.dataset import Dataset
 from frugalseg.data.sheet import draw_sheet
 from frugalseg.imaging.read import read_image, read_mask
@@ -72,7 +73,7 @@ class TestProblems:
         save_cmyk_jpeg(tiny_folder / "images" / "2.png")
         Image.new("L", (96, 60)).save(tiny_folder / "masks" / "3.png")
         Image.new("L", (96, 64), 7).save(tiny_folder / "masks" / "4.png")
-        problems = "\n".join(sorted(validate(open_dataset(tiny_folder))))
+        problems = "\n".join(sorted(check_dataset(open_dataset(tiny_folder)).problems))
         assert problems.count("\n") == 3
         assert "mask is 96 px wide and 60 high, 3.png is 96 wide and 64 high" in problems
         assert "undeclared mask values 7" in problems
@@ -82,17 +83,17 @@ class TestProblems:
         exif[0x0112] = 6
         lying = Image.new("RGB", (64, 96))  # 64 wide and 96 high until it is turned
         lying.save(tiny_folder / "images" / "0.png", exif=exif)
-        assert validate(open_dataset(tiny_folder)) == []
+        assert check_dataset(open_dataset(tiny_folder)).ok
 
     def test_mask_of_the_unrotated_photograph_gets_a_hint(self, tiny_folder: Path) -> None:
         exif = Image.Exif()
         exif[0x0112] = 6
         Image.new("RGB", (96, 64)).save(tiny_folder / "images" / "0.png", exif=exif)
-        [problem] = validate(open_dataset(tiny_folder))
+        [problem] = check_dataset(open_dataset(tiny_folder)).problems
         assert "EXIF rotation" in problem
 
     def test_sound_set_has_none(self, tiny_folder: Path) -> None:
-        assert validate(open_dataset(tiny_folder)) == []
+        assert check_dataset(open_dataset(tiny_folder)).ok
 
 
 class TestReport:
@@ -148,7 +149,42 @@ class TestWarnings:
         mask = read_mask(label)
         mask[30, 30] = 2
         Image.fromarray(mask).save(label)
-        assert "class 'disc' is rare in train" in self.warnings(tiny_folder)
+        warnings = self.warnings(tiny_folder)
+        count = len(dataset.split("train"))
+        assert "class 'disc' is rare in train: 0.00% of the pixels" in warnings
+        assert (
+            f"class 'disc' is in 1 of the {count} images of train: few to learn it from" in warnings
+        )
+
+    def test_common_class_of_a_small_set_is_not_called_rare(self, tiny_folder: Path) -> None:
+        dataset = open_dataset(tiny_folder)
+        few = replace(dataset, splits=dict(dataset.splits) | {"train": dataset.split("train")[:3]})
+        assert check_dataset(few).splits[0].classes[0].pixel_share > 0.5
+        warnings = "\n".join(check_dataset(few).warnings)
+        assert "rare" not in warnings
+        assert "few to learn it" not in warnings
+
+    @pytest.mark.parametrize(
+        ("pixel_share", "images", "of", "told"),
+        [
+            (0.06, 4, 39, ""),
+            (0.06, 4, 40, "class 'a' is in 4 of the 40 images of train: few to learn it from"),
+            (0.04, 4, 4, "class 'a' is in 4 of the 4 images of train: few to learn it from"),
+            (0.04, 5, 1000, ""),
+            (0.0004, 5, 10, "class 'a' is rare in train: 0.04% of the pixels"),
+        ],
+    )
+    def test_small_share_and_few_images_are_told_apart(
+        self, pixel_share: float, images: int, of: int, told: str
+    ) -> None:
+        share = ClassShare(
+            name="a",
+            pixels=1,
+            pixel_share=pixel_share,
+            images=images,
+            image_share=images / of,
+        )
+        assert "\n".join(_rarity(share, of)) == told
 
     def test_same_picture_in_train_and_val(self, tiny_folder: Path) -> None:
         dataset = open_dataset(tiny_folder)

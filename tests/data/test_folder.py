@@ -8,7 +8,7 @@ from PIL import Image
 
 from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.data import folder
-from frugalseg.data.check import validate
+from frugalseg.data.check import check_dataset
 
 LABELS_HW = np.array([[0, 1, 2], [2, 1, 255]], np.uint8)
 
@@ -215,7 +215,7 @@ class TestClasses:
     def test_undeclared_values_name_the_file_and_the_values(self, tmp_path: Path) -> None:
         put(tmp_path, "a", np.array([[0, 1, 7, 9]], np.uint8))
         declare(tmp_path, "names: [a, b]\n")
-        [problem] = validate(folder.read(tmp_path), workers=1)
+        [problem] = check_dataset(folder.read(tmp_path), workers=1).problems
         assert problem.endswith("a.png: undeclared mask values 7, 9; declared are 0-1, 255")
 
 
@@ -232,7 +232,7 @@ class TestColours:
     def test_undeclared_colours_are_refused(self, tmp_path: Path) -> None:
         put(tmp_path, "a", self.RGB)
         declare(tmp_path, self.DECLARED)
-        [problem] = validate(folder.read(tmp_path), workers=1)
+        [problem] = check_dataset(folder.read(tmp_path), workers=1).problems
         assert "1 undeclared mask colours: [9, 9, 9]" in problem
 
     @pytest.mark.parametrize("declared", ["", "names: [floor, bag]\n"])

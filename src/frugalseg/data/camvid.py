@@ -121,7 +121,7 @@ def _from_csv(path: Path) -> LabelSpace:
         return LabelSpace(
             names=tuple(name for _, name, _ in named),
             colors=tuple(color for _, _, color in named),
-            from_disk=dict.fromkeys(void or [IGNORE], IGNORE) | from_disk,
+            from_disk=from_disk | dict.fromkeys(void or [IGNORE], IGNORE),
         )
     except ConfigError as wrong:
         raise DataError(f"{path}: {wrong}") from wrong
