@@ -96,7 +96,7 @@ def _engines(checkpoint: Path, artifact: Path, threads: int) -> dict[str, Callab
             path=path.name, format="onnx", precision="fp32", input="uint8",
             bytes=path.stat().st_size, sha256="",
         )  # fmt: skip
-        onnx = open_engine(path, file, threads=threads)
+        onnx = open_engine(path, file, spec, kept.labels.num_classes, threads=threads)
     return {
         ARTIFACT: lambda: segmenter.scores(pixels),
         "ONNX Runtime fp32": lambda: onnx(pixels),

@@ -32,12 +32,18 @@ def test_a_network_that_does_not_fit_ends_with_one(cli: Run) -> None:
     ended = cli(*arguments)
     assert ended.code == 1
     assert "does not fit: total needs" in ended.out
+    assert "of 1,900,000" in ended.out
+    assert "margin" in ended.out
 
 
 def test_the_table_shows_layers_and_figures(cli: Run, golden: Path) -> None:
     ended = cli("weigh", golden / "model.int8.tflite")
     assert ended.code == 0
-    assert "peak activation bytes, int8" in ended.out
+    size = f"{(golden / 'model.int8.tflite').stat().st_size:,}"
+    row = next(line for line in ended.out.splitlines() if line.startswith(".tflite file"))
+    assert row.split()[-2:] == [size, "measured"]
+    row = next(line for line in ended.out.splitlines() if line.startswith("peak activation"))
+    assert row.split()[-1] == "estimated"
     assert "stage4.0" in ended.out
 
 

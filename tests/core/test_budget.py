@@ -1,3 +1,6 @@
+import json
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,3 +58,32 @@ def test_a_larger_network_never_fits_where_a_smaller_one_does_not(
     small = Footprint(file_bytes=0, peak_activation_bytes=needed, macs=0)
     large = Footprint(file_bytes=0, peak_activation_bytes=needed + more, macs=0)
     assert bool(budget.check(small)) or not bool(budget.check(large))
+
+
+def test_each_figure_says_whether_it_was_measured() -> None:
+    need = Footprint(
+        file_bytes=400, peak_activation_bytes=100, macs=7, measured=frozenset({"file_bytes"})
+    )
+    assert need.origin_of("file_bytes") == "measured"
+    assert need.origin_of("peak_activation_bytes") == need.origin_of("macs") == "estimated"
+
+
+def test_a_sum_is_measured_only_if_all_its_parts_are() -> None:
+    parts = frozenset({"file_bytes", "peak_activation_bytes"})
+    assert replace(NEED, measured=parts - {"file_bytes"}).origin_of("total_bytes") == "estimated"
+    assert replace(NEED, measured=parts).origin_of("total_bytes") == "measured"
+
+
+def test_a_figure_that_does_not_exist_cannot_have_been_measured() -> None:
+    with pytest.raises(ValueError, match="file_byte"):
+        replace(NEED, measured=frozenset({"file_byte"}))
+    with pytest.raises(ValueError, match="latency"):
+        NEED.origin_of("latency")
+
+
+def test_a_footprint_is_plain_values_for_json() -> None:
+    need = replace(NEED, measured=frozenset({"macs", "file_bytes"}))
+    assert json.loads(json.dumps(need.to_dict())) == {
+        "file_bytes": 400, "peak_activation_bytes": 100, "macs": 7,
+        "measured": ["file_bytes", "macs"],
+    }  # fmt: skip

@@ -63,3 +63,8 @@ def test_a_library_that_is_there_but_broken_is_another_story(
     with pytest.raises(ModuleNotFoundError, match="what_it_needs_is_missing"):
         require("broken_library", extra="onnx")
     assert "broken_library" not in sys.modules
+
+
+def test_a_library_that_comes_with_every_install_needs_no_extra() -> None:
+    with pytest.raises(MissingExtraError, match=r"not installed: pip install frugalseg$"):
+        require("frugalseg_has_no_such_library", extra=None)

@@ -1,9 +1,10 @@
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from frugalseg.core.budget import Budget
+from frugalseg.core.budget import Budget, Footprint
 from frugalseg.core.errors import ConfigError
 from frugalseg.core.inputs import InputSpec
 from frugalseg.cost.device import device_names, load_device
@@ -88,3 +89,29 @@ def test_mistakes_are_named(tmp_path: Path, text: str, message: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"cannot read the device file .*none\.toml"):
         load_device(tmp_path / "none.toml")
+
+
+def test_an_estimate_must_leave_the_margin_free(tmp_path: Path) -> None:
+    device = load_device(write(tmp_path, BELL + "margin = 0.1\n[budget]\nfile_bytes = 1_000"))
+    estimate = Footprint(file_bytes=950, peak_activation_bytes=0, macs=0)
+    assert [e.allowed for e in device.check(estimate).excess] == [900]
+    assert device.check(replace(estimate, file_bytes=900))
+
+
+def test_a_measurement_may_use_the_whole_budget(tmp_path: Path) -> None:
+    device = load_device(write(tmp_path, BELL + "margin = 0.1\n[budget]\nfile_bytes = 1_000"))
+    file = frozenset({"file_bytes"})
+    need = Footprint(file_bytes=1_000, peak_activation_bytes=0, macs=0, measured=file)
+    assert device.check(need)
+    assert [e.allowed for e in device.check(replace(need, file_bytes=1_001)).excess] == [1_000]
+
+
+def test_a_sum_with_an_estimate_in_it_must_leave_the_margin_free(tmp_path: Path) -> None:
+    limits = "margin = 0.1\n[budget]\ntotal_bytes = 1_000\nmacs = 100"
+    device = load_device(write(tmp_path, BELL + limits))
+    file = frozenset({"file_bytes"})
+    need = Footprint(file_bytes=900, peak_activation_bytes=50, macs=95, measured=file)
+    allowed = {e.resource: e.allowed for e in device.check(need).excess}
+    assert allowed == {"total": 900, "macs": 90}
+    every = frozenset({"file_bytes", "peak_activation_bytes", "macs"})
+    assert device.check(replace(need, measured=every))

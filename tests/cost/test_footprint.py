@@ -1,5 +1,7 @@
 import json
+from dataclasses import replace
 
+from frugalseg.cost.device import load_device
 from frugalseg.cost.footprint import footprint, weigh
 from frugalseg.cost.graph import Graph, Op, chain
 
@@ -32,10 +34,21 @@ def test_the_table_has_a_row_for_each_operator() -> None:
 
 
 def test_the_estimate_says_that_it_is_one() -> None:
-    assert footprint(small()).origin == "estimated"
+    assert not footprint(small()).measured
 
 
-def test_fewer_bits_shrink_the_weights_alone() -> None:
-    whole, half = footprint(small()), footprint(small(), weight_bits=4)
-    assert whole.file_bytes - half.file_bytes == 50
-    assert whole.peak_activation_bytes == half.peak_activation_bytes
+def test_a_report_without_a_device_has_no_verdict() -> None:
+    report = weigh(small())
+    assert report.fits is None
+    assert report.excess is None
+    assert report.to_dict().keys().isdisjoint({"device", "fits", "excess", "verdict"})
+
+
+def test_a_report_for_a_device_says_whether_it_fits_and_what_is_too_much() -> None:
+    board = load_device("mcu-2mb")
+    fits = weigh(small()).for_device(board)
+    assert (fits.fits, fits.excess, fits.to_dict()["device"]) == (True, {}, "mcu-2mb")
+    large = replace(weigh(small()), peak_activation_bytes=2_000_000).for_device(board)
+    told = json.loads(json.dumps(large.to_dict()))
+    assert told["fits"] is False
+    assert told["excess"] == {"total": large.file_bytes + 2_000_000 - 1_900_000}

@@ -141,3 +141,14 @@ def test_random_damage_is_an_error_of_ours_or_harmless(tmp_path: Path, network: 
         path.write_bytes(broken)
         with contextlib.suppress(ArtifactError):
             peak(read_tflite(path))
+
+
+def test_the_bytes_of_the_weights_are_told_by_element_type(tmp_path: Path) -> None:
+    net = Builder()
+    image, first = net.tensor(1, 4, 4, 3), net.tensor(1, 4, 4, 5)
+    kernel, bias = net.weights(5, 1, 1, 3), net.bias(5)
+    net.op("CONV_2D", [image, kernel, bias], first)
+    scale = net.tensor(5, data=np.ones(5, np.float32), kind="FLOAT32")
+    net.op("MUL", [first, scale], last := net.tensor(1, 4, 4, 5))
+    graph = read_tflite(net.write(tmp_path / "net.tflite", [image], [last]))
+    assert graph.stored == {"int8": 15, "int32": 20, "fp32": 20}

@@ -1,6 +1,6 @@
 import numpy as np
 
-from frugalseg.imaging.draw import colorize, overlay
+from frugalseg.imaging.draw import color_table, colorize, overlay
 
 COLORS = [(200, 0, 0), (0, 100, 0)]
 LABELS_HW = np.array([[0, 1, 255]], np.uint8)
@@ -21,3 +21,9 @@ def test_ignored_pixels_are_untouched_in_the_overlay() -> None:
 def test_grey_pictures_become_rgb() -> None:
     mixed_HWC = overlay(np.zeros((1, 3, 1), np.uint8), LABELS_HW, COLORS, alpha=1)
     np.testing.assert_array_equal(mixed_HWC, colorize(LABELS_HW, COLORS))
+
+
+def test_the_table_has_a_colour_for_every_byte() -> None:
+    table = color_table(COLORS)
+    assert table.shape == (256, 3)
+    assert table[:3].tolist() == [[200, 0, 0], [0, 100, 0], [0, 0, 0]]

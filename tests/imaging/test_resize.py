@@ -3,6 +3,7 @@ import pytest
 
 from frugalseg.imaging.resize import (
     argmax_labels,
+    labels_at,
     resize_image,
     resize_labels,
     resize_scores,
@@ -59,3 +60,17 @@ def test_scores_agree_with_the_interpolation_of_the_network(size: tuple[int, int
 def test_best_class_is_that_of_argmax_ties_included() -> None:
     scores_CHW = RNG.integers(0, 3, (5, 20, 30)).astype(np.float32)
     np.testing.assert_array_equal(argmax_labels(scores_CHW), scores_CHW.argmax(axis=0))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 5), (90, 120), (721, 963), (1_400, 1)])
+@pytest.mark.parametrize("classes", [1, 5, 60])
+def test_labels_in_bands_are_those_of_the_whole(size: tuple[int, int], classes: int) -> None:
+    scores_hwC = RNG.normal(0, 10, (23, 31, classes)).astype(np.float32)
+    whole_HW = argmax_labels(resize_scores(scores_hwC, size))
+    np.testing.assert_array_equal(labels_at(scores_hwC, size), whole_HW)
+
+
+def test_labels_in_bands_settle_ties_as_the_whole_does() -> None:
+    scores_hwC = RNG.integers(0, 2, (12, 16, 40)).astype(np.float32)
+    whole_HW = argmax_labels(resize_scores(scores_hwC, (480, 640)))
+    np.testing.assert_array_equal(labels_at(scores_hwC, (480, 640)), whole_HW)

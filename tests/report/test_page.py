@@ -171,6 +171,15 @@ def test_origins_are_words_and_not_colours_alone(data: ReportData) -> None:
     assert all(f"from {kind}0.8{kind}2 cores" in text for kind in kinds)
 
 
+def test_each_figure_of_a_footprint_has_its_own_origin(data: ReportData) -> None:
+    need = replace(data.weighing.footprint, measured=frozenset({"file_bytes"}))
+    shown = replace(data, weighings=[replace(data.weighing, footprint=need)])
+    text = Page(render(shown)).text
+    assert "Network file812,004 measured" in text
+    assert "Activations at the peak700,000 estimated" in text
+    assert "Together1,512,004 estimated" in text
+
+
 def test_activations_get_what_the_file_leaves(data: ReportData) -> None:
     need = data.weighing.footprint
     assert activation_room(Budget(total_bytes=2_000_000), need) == 1_187_996

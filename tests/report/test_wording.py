@@ -20,6 +20,11 @@ def with_budget(data: ReportData, budget: Budget) -> ReportData:
     return replace(data, target=replace(data.target, budget=budget))
 
 
+def with_file_measured(data: ReportData) -> ReportData:
+    need = replace(data.weighing.footprint, measured=frozenset({"file_bytes"}))
+    return replace(data, weighings=[replace(data.weighing, footprint=need)])
+
+
 def test_a_network_that_fits_is_said_to_fit_with_its_figures(data: ReportData) -> None:
     assert verdict_sentence(data) == (
         "Fits mcu-2mb: needs 1,512,004 of 2,000,000 bytes (estimated from the exported file)"
@@ -41,11 +46,28 @@ def test_a_device_without_limits_claims_no_fit(data: ReportData) -> None:
 
 
 def test_a_measurement_is_said_to_be_one(data: ReportData) -> None:
-    measured = replace(data.weighing.footprint, origin="measured")
+    measured = replace(
+        data.weighing.footprint, measured=frozenset({"file_bytes", "peak_activation_bytes"})
+    )
     weighing = replace(data.weighing, footprint=measured, source="by the runtime")
     assert verdict_sentence(replace(data, weighings=[weighing])).endswith(
         "(measured by the runtime)"
     )
+
+
+def test_a_sum_of_a_measurement_and_an_estimate_names_both(data: ReportData) -> None:
+    mixed = with_file_measured(data)
+    assert verdict_sentence(mixed) == (
+        "Fits mcu-2mb: needs 1,512,004 of 2,000,000 bytes"
+        " (file measured, activations estimated from the exported file)"
+    )
+    both = with_budget(mixed, Budget(total_bytes=2_000_000, macs=1_000))
+    assert "(file measured, activations and MACs estimated from" in verdict_sentence(both)
+
+
+def test_only_what_the_device_limits_is_told_of(data: ReportData) -> None:
+    said = verdict_sentence(with_budget(with_file_measured(data), Budget(file_bytes=900_000)))
+    assert said.endswith("(measured from the exported file)")
 
 
 def test_the_gate_is_told_with_what_was_lost(data: ReportData) -> None:

@@ -58,10 +58,17 @@ def test_values_that_mean_nothing_are_refused(
         Manifest.load(artifact)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"[" * 200_000])
 def test_what_is_not_json_is_refused(artifact: Path, content: bytes) -> None:
     (artifact / "manifest.json").write_bytes(content)
     with pytest.raises(ArtifactError, match="cannot be read"):
+        Manifest.load(artifact)
+
+
+def test_a_manifest_far_too_large_is_not_read(artifact: Path) -> None:
+    path = artifact / "manifest.json"
+    path.write_bytes(path.read_bytes() + b" " * 1_000_000)
+    with pytest.raises(ArtifactError, match=r"has 1,0\d\d,\d\d\d bytes; .* 1,000,000"):
         Manifest.load(artifact)
 
 

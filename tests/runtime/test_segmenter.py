@@ -1,4 +1,5 @@
 import io
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from frugalseg.core.errors import ArtifactError, DataError
+from frugalseg.runtime.manifest import Manifest
 from frugalseg.runtime.segmenter import Segmenter, find_artifact
 
 # Kernels of other processors may round a score the other way, where two classes are equal.
@@ -107,14 +109,14 @@ def test_a_network_for_grey_gets_grey(
     artifact: Path, change: Callable[[Callable[[dict[str, Any]], None]], None]
 ) -> None:
     change(lambda values: values["input"].update(channels=1))
-    segmenter = Segmenter.open(artifact)
+    manifest = Manifest.load(artifact)
     fed: list[NDArray[np.uint8]] = []
 
     def engine(pixels_HWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         fed.append(pixels_HWC)
         return np.zeros((12, 16, 5), np.float32)
 
-    result = Segmenter(segmenter.manifest, segmenter.file, engine).segment(
+    result = Segmenter(manifest, manifest.files[0], engine).segment(
         np.full((60, 80, 3), 9, np.uint8)
     )
     assert fed[0].shape == (48, 64, 1)
@@ -147,3 +149,23 @@ def test_a_changed_network_is_not_opened(artifact: Path) -> None:
     path.write_bytes(bytes(content))
     with pytest.raises(ArtifactError, match="damaged or was changed"):
         Segmenter.open(artifact)
+
+
+def test_a_manifest_that_contradicts_its_file_is_refused_when_it_is_opened(
+    artifact: Path, change: Callable[[Callable[[dict[str, Any]], None]], None]
+) -> None:
+    change(lambda values: values["input"].update(height=96))
+    with pytest.raises(ArtifactError, match=r"expected int8 \(1, 96, 64, 3\)"):
+        Segmenter.open(artifact)
+
+
+def test_a_large_picture_needs_no_memory_for_scores_at_its_size(segmenter: Segmenter) -> None:
+    image_HWC = np.zeros((1_500, 2_000, 3), np.uint8)
+    tracemalloc.start()
+    try:
+        labels_HW = segmenter.labels_of(image_HWC)
+        largest = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    scores_at_full_size = segmenter.labels.num_classes * labels_HW.size * 4
+    assert largest < scores_at_full_size / 2

@@ -100,7 +100,7 @@ class TestOverrides:
         assert load_recipe("demo", ["input=null"]).input is None
 
     def test_settings_of_the_network_keep_their_neighbours(self) -> None:
-        recipe = load_recipe("default", ["model.settings.width=0.5"])
+        recipe = load_recipe("default", ["model.settings.depth=2", "model.settings.width=0.5"])
         assert recipe.model.settings == {"width": 0.5, "depth": 2}
 
     def test_a_number_without_a_dot_is_one_for_the_network_too(self) -> None:

@@ -23,8 +23,45 @@ def test_a_checkpoint_and_its_file_weigh_the_same(golden: Path, checkpoint: Path
     assert before.macs == after.macs
     assert before.peak_activation_bytes == after.peak_activation_bytes
     real = (golden / "model.int8.tflite").stat().st_size
+    assert after.file_bytes == real
     # Names of classes inside the file are not in the estimate, and this file is small.
     assert before.file_bytes == pytest.approx(real, rel=0.02)
+    assert before.measured == ()
+    assert after.measured == ("file_bytes", "weight_bytes")
+
+
+def test_a_file_of_floats_is_weighed_as_it_is(golden: Path) -> None:
+    stored = weigh(golden / "model.int8.tflite").weight_bytes
+    assert stored.keys() >= {"int8", "int32"}
+    assert "fp32" not in stored
+
+
+def test_a_device_adds_the_verdict() -> None:
+    report = weigh("enet", device="mcu-2mb")
+    assert report.fits is False
+    assert report.excess is not None
+    assert report.excess["total"] > 0
+    assert json.loads(json.dumps(report.to_dict()))["device"] == "mcu-2mb"
+    assert weigh("frugalnet", size="48x64", device="mcu-2mb").fits
+
+
+def test_without_a_device_there_is_no_verdict() -> None:
+    assert (
+        weigh("frugalnet", size="48x64").to_dict().keys().isdisjoint({"device", "fits", "excess"})
+    )
+
+
+def test_a_wrong_device_is_refused_before_anything_is_weighed() -> None:
+    with pytest.raises(ConfigError, match="no device 'mcu-2gb'"):
+        weigh("ennet", device="mcu-2gb")
+
+
+def test_a_folder_named_like_a_network_does_not_hide_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "enet").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert weigh("enet", classes=2, size="48x64").params > 0
 
 
 def test_settings_change_the_network() -> None:

@@ -27,38 +27,16 @@ def weigh(
     json_: options.Json = False,
 ) -> None:
     """Count parameters, multiply-accumulates, bytes and peak memory before training."""
-    from frugalseg.core.budget import Footprint
-    from frugalseg.cost.device import load_device
     from frugalseg.workflows.weigh import weigh as run
 
-    target = None if device is None else load_device(device)
-    report = run(model, classes=classes, size=size, settings=_read(settings or []))
-    verdict = None
-    if target is not None:
-        verdict = target.budget.check(
-            Footprint(
-                file_bytes=report.file_bytes,
-                peak_activation_bytes=report.peak_activation_bytes,
-                macs=report.macs,
-            )
-        )
+    report = run(
+        model, classes=classes, size=size, settings=_read(settings or []), device=device
+    )  # fmt: skip
     if json_:
-        values = report.to_dict()
-        if verdict is not None:
-            excess = {e.resource: e.needed - e.allowed for e in verdict.excess}
-            values |= {
-                "device": target.name if target else None,
-                "fits": bool(verdict),
-                "excess": excess,
-            }
-        print(json.dumps(values, indent=2))
+        print(json.dumps(report.to_dict(), indent=2))
     else:
         _print(report)
-        if target is not None and verdict is not None:
-            print(
-                f"\n{target.name}: {'fits' if verdict else f'does not fit: {verdict}'} (estimated)"
-            )
-    if verdict is not None and not verdict:
+    if report.fits is False:
         raise typer.Exit(1)
 
 
@@ -83,19 +61,31 @@ def _print(report: "WeighReport") -> None:
         ]
         for row in report.layers
     ]  # fmt: skip
-    head = ["layer", "operator", "output", "params", "MMAC", "int8 bytes"]
-    print(table(head, rows, left=2))
+    print(table(["layer", "operator", "output", "params", "MMAC", "bytes"], rows, left=2))
     print()
     figures = [
-        ["parameters", f"{report.params:,}"],
-        ["multiply-accumulates", f"{report.macs:,}"],
-        ["weight bytes, fp32", f"{report.weight_bytes['fp32']:,}"],
-        ["weight bytes, int8", f"{report.weight_bytes['int8']:,}"],
-        [".tflite file, int8", f"{report.file_bytes:,}"],
-        ["peak activation bytes, int8", f"{report.peak_activation_bytes:,}"],
-        ["  at", report.peak_at],
+        ["parameters", f"{report.params:,}", "counted"],
+        ["multiply-accumulates", f"{report.macs:,}", "counted"],
+        *(
+            [f"weight bytes, {kind}", f"{size:,}", _origin(report, "weight_bytes")]
+            for kind, size in report.weight_bytes.items()
+        ),
+        [
+            ".tflite file" if report.measured else ".tflite file, int8",
+            f"{report.file_bytes:,}",
+            _origin(report, "file_bytes"),
+        ],
+        ["peak activation bytes", f"{report.peak_activation_bytes:,}", "estimated"],
+        ["  at", report.peak_at, ""],
     ]
-    print(table(["estimated", ""], figures))
+    print(table(["figure", "value", "origin"], figures))
     if report.uncounted:
         counted = ", ".join(f"{name} ({n})" for name, n in report.uncounted.items())
         print(f"\nnot counted: {counted}")
+    if report.verdict is not None:
+        said = report.verdict if report.fits else f"does not fit: {report.verdict}"
+        print(f"\n{report.device}: {said}; estimates leave the device's margin free")
+
+
+def _origin(report: "WeighReport", figure: str) -> str:
+    return "measured" if figure in report.measured else "estimated"

@@ -1,11 +1,25 @@
 """What a network needs (`Footprint`), what a device allows (`Budget`), and how they compare."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from types import MappingProxyType
+from typing import Any, Literal
 
 from frugalseg.core.errors import ConfigError
 
 Origin = Literal["estimated", "measured"]
+
+FIGURES: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "file_bytes": frozenset({"file_bytes"}),
+        "peak_activation_bytes": frozenset({"peak_activation_bytes"}),
+        "total_bytes": frozenset({"file_bytes", "peak_activation_bytes"}),
+        "macs": frozenset({"macs"}),
+    }
+)
+"""The figures of a footprint, each with the fields that it is the sum of."""
+
+_FIELDS = ("file_bytes", "peak_activation_bytes", "macs")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,21 +27,40 @@ class Footprint:
     """What one forward pass needs on a device: a fact, never a limit.
 
     `file_bytes` is the size of the network file; `peak_activation_bytes` the largest sum of
-    tensors that are alive at one operator.
+    tensors that are alive at one operator. `measured` names the fields that were measured;
+    the others are estimates.
 
-    >>> Footprint(file_bytes=400_000, peak_activation_bytes=90_000, macs=7).total_bytes
-    490000
+    >>> need = Footprint(
+    ...     file_bytes=400_000, peak_activation_bytes=90_000, macs=7,
+    ...     measured=frozenset({"file_bytes"}),
+    ... )
+    >>> need.total_bytes, need.origin_of("file_bytes"), need.origin_of("total_bytes")
+    (490000, 'measured', 'estimated')
     """
 
     file_bytes: int
     peak_activation_bytes: int
     macs: int
-    origin: Origin = "estimated"
+    measured: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if strange := sorted(self.measured - set(_FIELDS)):
+            raise ValueError(f"measured names fields of a footprint, got {', '.join(strange)}")
 
     @property
     def total_bytes(self) -> int:
         """File and activations together, for devices where both share one memory."""
         return self.file_bytes + self.peak_activation_bytes
+
+    def origin_of(self, name: str) -> Origin:
+        """Say where a figure comes from; a sum is measured only if all its parts are."""
+        if name not in FIGURES:
+            raise ValueError(f"no figure {name!r} in a footprint; it has {', '.join(FIGURES)}")
+        return "measured" if FIGURES[name] <= self.measured else "estimated"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {name: getattr(self, name) for name in _FIELDS} | {"measured": sorted(self.measured)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

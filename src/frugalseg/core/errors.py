@@ -98,8 +98,8 @@ def unknown(kind: str, name: str, known: "Iterable[str]") -> ConfigError:
     return ConfigError(f"no {kind} {name!r}{hint} Known: {', '.join(names)}")
 
 
-def require(module: str, *, extra: str) -> ModuleType:
-    """Import `module`, or say which extra brings it.
+def require(module: str, *, extra: str | None) -> ModuleType:
+    """Import `module`, or say which extra brings it; None if every install does.
 
     >>> require("json", extra="train").dumps([1])
     '[1]'
@@ -109,6 +109,7 @@ def require(module: str, *, extra: str) -> ModuleType:
     except ModuleNotFoundError as missing:
         if missing.name != module.partition(".")[0]:
             raise  # the module is there but broken: that is another story
+        wanted = f"'frugalseg[{extra}]'" if extra else "frugalseg"
         raise MissingExtraError(
-            f"this needs {module}, which is not installed: pip install 'frugalseg[{extra}]'"
+            f"this needs {module}, which is not installed: pip install {wanted}"
         ) from missing

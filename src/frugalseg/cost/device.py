@@ -22,7 +22,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from frugalseg.core.budget import Budget
+from frugalseg.core.budget import Budget, Footprint, Verdict
 from frugalseg.core.errors import ConfigError, unknown
 from frugalseg.core.inputs import InputSpec
 
@@ -68,6 +68,19 @@ class Device:
                 for name, limit in self.budget.limits().items()
             }
         )
+
+    def check(self, footprint: Footprint) -> Verdict:
+        """Compare: what was measured with the budget, an estimate with the budget less the margin.
+
+        A sum with an estimate in it is an estimate.
+        """
+        whole, target = self.budget.limits(), self.target.limits()
+        return Budget(
+            **{
+                name: (whole if footprint.origin_of(name) == "measured" else target)[name]
+                for name in whole
+            }
+        ).check(footprint)
 
 
 def device_names() -> tuple[str, ...]:

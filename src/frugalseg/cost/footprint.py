@@ -6,15 +6,15 @@ tensor names of a few letters): see `FILE_BYTES` and its neighbours.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
 
-from frugalseg.core.budget import Footprint
+from frugalseg.core.budget import Footprint, Verdict
+from frugalseg.cost.device import Device
 from frugalseg.cost.graph import Graph
 from frugalseg.cost.peak import Moment, peak
 
 FP32_BYTES = 4
-BITS_PER_BYTE = 8
 BIAS_BYTES, SCALE_BYTES, ZERO_POINT_BYTES = 4, 4, 8
 # Fitted to exported frugalnets of 26 k to 1.4 M weights: 0 to 0.3 % too high on them. Long class
 # names, which the metadata holds, add their letters.
@@ -37,12 +37,14 @@ class LayerCost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeighReport:
-    """What a network weighs, all of it estimated from the graph.
+    """What a network weighs, estimated from the graph but for what `measured` names.
 
     `params` are trained numbers in use; `macs` those of convolutions and matrix products.
     `weight_bytes["fp32"]` is four bytes for each parameter. `weight_bytes["int8"]` is what is
     stored after norms are folded: a byte for each weight, and for each output channel an int32
-    bias and a float scale. `uncounted` are operators whose multiply-accumulates are not known.
+    bias and a float scale. Of a file, `weight_bytes` is what it stores, by element type.
+    `uncounted` are operators whose multiply-accumulates are not known. `device` and `verdict`
+    are there if the report is for a device.
     """
 
     params: int
@@ -54,10 +56,43 @@ class WeighReport:
     uncounted: Mapping[str, int]
     layers: tuple[LayerCost, ...]
     timeline: tuple[Moment, ...]
+    measured: tuple[str, ...] = ()
+    device: str | None = None
+    verdict: Verdict | None = None
+
+    @property
+    def footprint(self) -> Footprint:
+        """What the network needs on a device."""
+        return Footprint(
+            file_bytes=self.file_bytes,
+            peak_activation_bytes=self.peak_activation_bytes,
+            macs=self.macs,
+            measured=frozenset(self.measured) - {"weight_bytes"},
+        )
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether the network fits the device; None without one."""
+        return None if self.verdict is None else bool(self.verdict)
+
+    @property
+    def excess(self) -> Mapping[str, int] | None:
+        """What is too much for the device, by resource; None without a device."""
+        if self.verdict is None:
+            return None
+        return {e.resource: e.needed - e.allowed for e in self.verdict.excess}
+
+    def for_device(self, device: Device) -> Self:
+        """Return this report with the verdict for a device."""
+        return replace(self, device=device.name, verdict=device.check(self.footprint))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
-        return asdict(self)
+        """Plain values, ready for JSON; `device`, `fits` and `excess` only with a device."""
+        values = asdict(self)
+        del values["device"], values["verdict"]
+        if self.verdict is not None:
+            values |= {"device": self.device, "fits": self.fits, "excess": self.excess}
+        return values
 
 
 def weigh(graph: Graph) -> WeighReport:
@@ -91,31 +126,31 @@ def weigh(graph: Graph) -> WeighReport:
     )
 
 
-def footprint(graph: Graph, *, weight_bits: int = 8) -> Footprint:
+def footprint(graph: Graph) -> Footprint:
     """Estimate what the deployed network needs: .tflite file, int8 activations, MACs.
 
     >>> from frugalseg.cost.graph import Op, chain
     >>> conv = Op(name="conv", kind="conv_2d", reads=("a",), writes=("b",), macs=800,
     ...           weight_elements=8, bias_elements=2)
     >>> footprint(chain(conv, shapes={"a": (400,), "b": (200,)}))
-    Footprint(file_bytes=1926, peak_activation_bytes=600, macs=800, origin='estimated')
+    Footprint(file_bytes=1926, peak_activation_bytes=600, macs=800, measured=frozenset())
     """
     return Footprint(
-        file_bytes=file_bytes(graph, weight_bits=weight_bits),
+        file_bytes=file_bytes(graph),
         peak_activation_bytes=peak(graph).bytes,
         macs=graph.macs,
     )
 
 
-def file_bytes(graph: Graph, *, weight_bits: int = 8) -> int:
-    """Estimate the .tflite file. Only 8 bits were compared with files.
+def file_bytes(graph: Graph) -> int:
+    """Estimate the .tflite file.
 
-    Weights and bias have a scale and a zero point for each output channel.
+    A weight is a byte. Weights and bias have a scale and a zero point for each output channel.
     """
-    weights = sum(op.weight_elements * weight_bits for op in graph.ops)
+    weights = sum(op.weight_elements for op in graph.ops)
     channels = sum(op.bias_elements for op in graph.ops)
     return (
-        -(-weights // BITS_PER_BYTE)
+        weights
         + channels * (BIAS_BYTES + 2 * (SCALE_BYTES + ZERO_POINT_BYTES))
         + sum(WEIGHTS_BYTES for op in graph.ops if op.bias_elements)
         + len(graph.ops) * OP_BYTES

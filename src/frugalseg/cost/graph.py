@@ -62,13 +62,18 @@ class Op:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:
-    """Operators in execution order. `uncounted` says which could not be weighed, how often."""
+    """Operators in execution order. `uncounted` says which could not be weighed, how often.
+
+    `stored` is what a file holds for its operators, in bytes by element type ("int8", "fp32");
+    empty where the graph is not that of a file.
+    """
 
     tensors: Mapping[str, Tensor] = field(hash=False)
     ops: tuple[Op, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     uncounted: Mapping[str, int] = field(default_factory=dict, hash=False)
+    stored: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     @property
     def macs(self) -> int:

@@ -3,6 +3,7 @@
 The flatbuffer is read through the schema classes that the engine ships; no engine is started.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
@@ -59,24 +60,25 @@ def _load(path: Path) -> bytes:
 
 
 def _graph(raw: bytes) -> Graph:
-    schema = require("ai_edge_litert.schema_py_generated", extra="all")
+    schema = require("ai_edge_litert.schema_py_generated", extra=None)
     model = schema.Model.GetRootAs(raw, 0)
     if model.SubgraphsLength() != 1:
         raise ValueError(f"it has {model.SubgraphsLength()} subgraphs, expected 1")
     source = model.Subgraphs(0)
     tensors = [source.Tensors(i) for i in range(source.TensorsLength())]
     constant = [_is_constant(model.Buffers(tensor.Buffer())) for tensor in tensors]
-    sizes = _names_by_value(schema.TensorType)
+    types = _names_by_value(schema.TensorType)
+    elements = [types[tensor.Type()] for tensor in tensors]
     names = _names(tensors)
     values = [
         Tensor(
             name=names[i],
             shape=_shape(tensor),
-            element_bytes=ELEMENT_BYTES[sizes[tensor.Type()]],
+            element_bytes=ELEMENT_BYTES[elements[i]],
         )
         for i, tensor in enumerate(tensors)
     ]
-    reader = _OpReader(values, constant)
+    reader = _OpReader(values, constant, elements)
     kinds = _kinds(schema, model)
     for i in range(source.OperatorsLength()):
         reader.add(source.Operators(i), kinds[source.Operators(i).OpcodeIndex()])
@@ -84,8 +86,11 @@ def _graph(raw: bytes) -> Graph:
 
 
 class _OpReader:
-    def __init__(self, values: Sequence[Tensor], constant: Sequence[bool]) -> None:
-        self.values, self.constant = values, constant
+    def __init__(
+        self, values: Sequence[Tensor], constant: Sequence[bool], elements: Sequence[str]
+    ) -> None:
+        self.values, self.constant, self.elements = values, constant, elements
+        self.stored: Counter[str] = Counter()
         self.ops: list[Op] = []
         self.same_as: dict[int, int] = {}
         self.counted: set[int] = set()
@@ -103,6 +108,8 @@ class _OpReader:
         layer = self.values[outputs[0]].name
         new = [i for i in weights if i not in self.counted]
         self.counted |= {*new}
+        for i in new:
+            self.stored[self.elements[i].lower().replace("float", "fp")] += self.values[i].bytes
         bias = [i for i in new if kind in MATRIX_KINDS and len(self.values[i].shape) == 1]
         self.ops.append(
             Op(
@@ -127,6 +134,7 @@ class _OpReader:
             ops=tuple(self.ops),
             inputs=tuple(ends),
             outputs=tuple(names),
+            stored=dict(self.stored),
         )
 
     def _elements(self, i: int) -> int:

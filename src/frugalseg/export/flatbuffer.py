@@ -11,7 +11,7 @@ from frugalseg.core.files import complete_file
 
 def schema() -> Any:
     """Return the module with the classes of the format."""
-    return require("ai_edge_litert.schema_py_generated", extra="export")
+    return require("ai_edge_litert.schema_py_generated", extra=None)
 
 
 def read_model(path: Path) -> Any:

@@ -40,7 +40,7 @@ def export_litert_int8(
 
 def _quantise(source: Path, path: Path, feeds: list[Any], spec: InputSpec) -> None:
     aeq = require("ai_edge_quantizer", extra="export")
-    interpreter = require("ai_edge_litert.interpreter", extra="")
+    interpreter = require("ai_edge_litert.interpreter", extra=None)
     recipes = aeq.recipe_manager.RecipeManager()
     recipes.add_static_config(
         ".*", aeq.qtyping.TFLOperationName.ALL_SUPPORTED,

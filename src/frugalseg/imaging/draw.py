@@ -14,9 +14,18 @@ def colorize(labels_HW: NDArray[np.uint8], colors: Sequence[Color]) -> NDArray[n
     >>> colorize(np.array([[0, 255]], np.uint8), [(1, 2, 3)]).tolist()
     [[[1, 2, 3], [0, 0, 0]]]
     """
+    return color_table(colors)[labels_HW]
+
+
+def color_table(colors: Sequence[Color]) -> NDArray[np.uint8]:
+    """Return the colour of every byte, (256, 3): that of its class, or black.
+
+    >>> color_table([(1, 2, 3)])[[0, 255]].tolist()
+    [[1, 2, 3], [0, 0, 0]]
+    """
     table = np.zeros((256, 3), dtype=np.uint8)
     table[: len(colors)] = colors
-    return table[labels_HW]
+    return table
 
 
 def overlay(

@@ -1,10 +1,14 @@
 """Resizing: pictures, labels and scores, each by the one rule that is right for it."""
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+BAND_BYTES = 8_000_000
+"""Of enlarged scores that are held at once where only their labels are wanted."""
 
 
 def resize_image(image_HWC: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -59,11 +63,41 @@ def resize_scores(scores_hwC: NDArray[np.float32], size: tuple[int, int]) -> NDA
     >>> resize_scores(ramp_hwC, (1, 4)).tolist()
     [[[0.0, 0.25, 0.75, 1.0]]]
     """
-    height, width = scores_hwC.shape[:2]
-    scores_Chw = np.ascontiguousarray(scores_hwC.transpose(2, 0, 1), dtype=np.float32)
-    tall_CHw = np.matmul(_bilinear(height, size[0]), scores_Chw)
-    scores_CHW: NDArray[np.float32] = np.matmul(tall_CHw, _bilinear(width, size[1]).T)
+    scores_CHW = np.empty((scores_hwC.shape[2], *size), np.float32)
+    for rows, band_CRW in _bands(scores_hwC, size):
+        scores_CHW[:, rows] = band_CRW
     return scores_CHW
+
+
+def labels_at(scores_hwC: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Enlarge class scores and give each pixel its best class, band by band.
+
+    The labels are those of `argmax_labels(resize_scores(...))`, without the memory for the scores
+    of all classes at full size.
+
+    >>> labels_at(np.array([[[0.0, 1.0], [3.0, 1.0]]], np.float32), (1, 4)).tolist()
+    [[1, 1, 0, 0]]
+    """
+    labels_HW = np.empty(size, np.uint8)
+    for rows, band_CRW in _bands(scores_hwC, size):
+        labels_HW[rows] = argmax_labels(band_CRW)
+    return labels_HW
+
+
+def _bands(
+    scores_hwC: NDArray[np.float32], size: tuple[int, int]
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Yield the enlarged scores in bands of rows.
+
+    Everyone takes them from here: products of other shapes may round otherwise.
+    """
+    height, width, classes = scores_hwC.shape
+    scores_Chw = np.ascontiguousarray(scores_hwC.transpose(2, 0, 1), dtype=np.float32)
+    down, across = _bilinear(height, size[0]), _bilinear(width, size[1]).T
+    step = max(1, BAND_BYTES // (classes * size[1] * scores_Chw.itemsize))
+    for top in range(0, size[0], step):
+        rows = slice(top, top + step)
+        yield rows, np.matmul(np.matmul(down[rows], scores_Chw), across)
 
 
 def argmax_labels(scores_CHW: NDArray[np.float32]) -> NDArray[np.uint8]:

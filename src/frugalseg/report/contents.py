@@ -1,6 +1,6 @@
 """ReportData: everything that the page shows, as values; refused if it contradicts itself."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from frugalseg.core.budget import Budget, Footprint, Verdict
+from frugalseg.core.budget import FIGURES, Budget, Footprint, Verdict
 from frugalseg.core.errors import DataError
 from frugalseg.core.labels import LabelSpace
 from frugalseg.core.records import Record
 from frugalseg.metrics.scores import Scores
 
 MAX_EXAMPLES = 8
+_PARTS = {"file_bytes": "file", "peak_activation_bytes": "activations", "macs": "MACs"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,20 +29,32 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weighing:
-    """A footprint and how it came about; `source` follows the origin in a sentence.
+    """A footprint and how it came about; `source` follows an origin in a sentence.
 
-    >>> need = Footprint(file_bytes=7, peak_activation_bytes=5, macs=3)
-    >>> Weighing(footprint=need, source="from the exported file").origin
+    >>> need = Footprint(
+    ...     file_bytes=7, peak_activation_bytes=5, macs=3, measured=frozenset({"file_bytes"})
+    ... )
+    >>> weighing = Weighing(footprint=need, source="from the exported file")
+    >>> weighing.origin(["macs"])
     'estimated from the exported file'
+    >>> weighing.origin(["total_bytes"])
+    'file measured, activations estimated from the exported file'
     """
 
     footprint: Footprint
     source: str
 
-    @property
-    def origin(self) -> str:
-        """Say where the figures come from."""
-        return f"{self.footprint.origin} {self.source}"
+    def origin(self, figures: Iterable[str]) -> str:
+        """Say where these figures come from, each part of a sum by itself."""
+        parts = frozenset[str]().union(*(FIGURES[figure] for figure in figures))
+        by_origin: dict[str, list[str]] = {"measured": [], "estimated": []}
+        for part, word in _PARTS.items():
+            if part in parts:
+                by_origin[self.footprint.origin_of(part)].append(word)
+        told = {origin: words for origin, words in by_origin.items() if words}
+        if len(told) == 1:
+            return f"{next(iter(told))} {self.source}"
+        return ", ".join(f"{' and '.join(w)} {o}" for o, w in told.items()) + f" {self.source}"
 
 
 class TrainingStep(NamedTuple):

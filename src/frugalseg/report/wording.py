@@ -79,8 +79,9 @@ def verdict_sentence(data: ReportData) -> str:
 
     Each limit of the device is named where the network fits, each broken one where not.
     """
-    name, verdict, origin = data.target.name, data.verdict, data.weighing.origin
+    name, verdict = data.target.name, data.verdict
     limits = {n: limit for n, limit in data.target.budget.limits().items() if limit}
+    origin = data.weighing.origin(limits or ["total_bytes"])
     if not limits:
         total = count(data.weighing.footprint.total_bytes)
         return f"Runs on {name}, which sets no limit: needs {total} bytes ({origin})"

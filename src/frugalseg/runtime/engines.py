@@ -6,12 +6,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from frugalseg.core.errors import ArtifactError, require
+from frugalseg.core.inputs import InputSpec
 from frugalseg.runtime.manifest import NetworkFile
 
 EXTERNAL_DATA_BELOW = "session.model_external_initializers_file_folder_path"
@@ -22,16 +23,44 @@ Engine = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """Pixels (H, W, channels) to scores (h, w, classes). Not to be shared between threads."""
 
 
-def open_engine(path: Path, file: NetworkFile, *, threads: int = 2) -> Engine:
+class Loaded(NamedTuple):
+    """An engine with what its file says of itself: one text for each input and output tensor."""
+
+    run: Engine
+    takes: list[str]
+    gives: list[tuple[Any, ...]]
+
+
+def open_engine(
+    path: Path, file: NetworkFile, spec: InputSpec, num_classes: int, *, threads: int = 2
+) -> Engine:
     """Load a network file into the engine for its format.
 
-    Raises MissingExtraError if that engine is not installed, ArtifactError for a damaged file.
+    Raises MissingExtraError if that engine is not installed, ArtifactError for a file that is
+    damaged, or does not take and give what the manifest says.
     """
-    return ENGINES[file.format](path, threads)
+    loaded = ENGINES[file.format](path, threads)
+    wanted = [_tensor(file.input, (1, spec.height, spec.width, spec.channels))]
+    problems = []
+    if loaded.takes != wanted:
+        problems.append(f"it takes {', '.join(loaded.takes)}, expected {wanted[0]}")
+    match loaded.gives:
+        case [(1, _, _, classes)] if classes == num_classes:
+            pass
+        case _:
+            given = ", ".join(map(str, loaded.gives))
+            problems.append(f"it gives {given}, expected {num_classes} classes, NHWC")
+    if problems:
+        raise ArtifactError(f"{path.name} is not what its manifest says: {'; '.join(problems)}")
+    return loaded.run
 
 
-def _litert(path: Path, threads: int) -> Engine:
-    interpreter_module = require("ai_edge_litert.interpreter", extra="")
+def _tensor(element: str, shape: tuple[Any, ...]) -> str:
+    return f"{element} {shape}"
+
+
+def _litert(path: Path, threads: int) -> Loaded:
+    interpreter_module = require("ai_edge_litert.interpreter", extra=None)
     try:
         with _hushed():
             interpreter = interpreter_module.Interpreter(
@@ -40,17 +69,20 @@ def _litert(path: Path, threads: int) -> Engine:
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as wrong:
         raise ArtifactError(f"LiteRT cannot run {path.name}: {wrong}") from wrong
-    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    scale, zero = target["quantization"]
+    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    takes = [_tensor(np.dtype(i["dtype"]).name, tuple(i["shape"].tolist())) for i in inputs]
+    gives = [tuple(o["shape"].tolist()) for o in outputs]
 
     def run(pixels_HWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        source, target = inputs[0], outputs[0]
+        scale, zero = target["quantization"]
         interpreter.set_tensor(source["index"], _fed(pixels_HWC, source["dtype"])[None])
         interpreter.invoke()
         scores: NDArray[np.float32] = interpreter.get_tensor(target["index"])[0].astype(np.float32)
         real: NDArray[np.float32] = (scores - np.float32(zero)) * np.float32(scale)
         return scores if scale == 0 else real
 
-    return run
+    return Loaded(run, takes, gives)
 
 
 @contextlib.contextmanager
@@ -67,7 +99,7 @@ def _hushed() -> Iterator[None]:
         yield
 
 
-def _onnx(path: Path, threads: int) -> Engine:
+def _onnx(path: Path, threads: int) -> Loaded:
     runtime = require("onnxruntime", extra="onnx")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -81,13 +113,19 @@ def _onnx(path: Path, threads: int) -> Engine:
         )
     except Exception as wrong:
         raise ArtifactError(f"ONNX Runtime cannot run {path.name}: {wrong}") from wrong
-    source = session.get_inputs()[0].name
+    inputs = session.get_inputs()
+    takes = [
+        _tensor(i.type.removeprefix("tensor(").removesuffix(")"), tuple(i.shape)) for i in inputs
+    ]
+    gives = [tuple(o.shape) for o in session.get_outputs()]
 
     def run(pixels_HWC: NDArray[np.uint8]) -> NDArray[np.float32]:
-        scores: NDArray[np.float32] = session.run(None, {source: pixels_HWC[None]})[0][0]
+        source = inputs[0]
+        held = _fed(pixels_HWC, np.int8 if source.type == "tensor(int8)" else np.uint8)
+        scores: NDArray[np.float32] = session.run(None, {source.name: held[None]})[0][0]
         return scores
 
-    return run
+    return Loaded(run, takes, gives)
 
 
 def _fed(pixels_HWC: NDArray[np.uint8], dtype: Any) -> NDArray[Any]:
@@ -95,6 +133,6 @@ def _fed(pixels_HWC: NDArray[np.uint8], dtype: Any) -> NDArray[Any]:
     return (pixels_HWC ^ 0x80).view(np.int8) if dtype == np.int8 else pixels_HWC
 
 
-ENGINES: Mapping[str, Callable[[Path, int], Engine]] = MappingProxyType(
+ENGINES: Mapping[str, Callable[[Path, int], Loaded]] = MappingProxyType(
     {"litert": _litert, "onnx": _onnx}
 )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from frugalseg.core.errors import ArtifactError, ConfigError
 from frugalseg.core.files import sha256, write_json
@@ -13,6 +13,7 @@ from frugalseg.core.inputs import InputSpec
 from frugalseg.core.labels import LabelSpace
 
 NAME = "manifest.json"
+MAX_BYTES = 1_000_000
 
 
 class NetworkFile(BaseModel):
@@ -82,11 +83,13 @@ class Manifest(BaseModel):
         path = folder / NAME
         if not path.is_file():
             raise ArtifactError(f"{folder} is not an artifact: it has no {NAME}")
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise ArtifactError(f"{path} has {size:,} bytes; a manifest has at most {MAX_BYTES:,}")
         try:
             values: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             manifest = cls.model_validate(values)
             _ = manifest.label_space, manifest.input_spec
-        except (OSError, ValueError, ValidationError, ConfigError) as wrong:
+        except (OSError, ValueError, RecursionError, ConfigError) as wrong:
             raise ArtifactError(f"{path} cannot be read: {wrong}") from wrong
         return manifest
 

@@ -12,9 +12,9 @@ from frugalseg.core.errors import ArtifactError, DataError
 from frugalseg.core.labels import LabelSpace
 from frugalseg.imaging.draw import colorize, overlay
 from frugalseg.imaging.read import read_image
-from frugalseg.imaging.resize import argmax_labels, as_channels, resize_image, resize_scores
+from frugalseg.imaging.resize import as_channels, labels_at, resize_image
 from frugalseg.runtime.engines import Engine, open_engine
-from frugalseg.runtime.manifest import Manifest, NetworkFile
+from frugalseg.runtime.manifest import NAME, Manifest, NetworkFile
 
 PILLOW_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 
@@ -78,7 +78,10 @@ class Segmenter:
         if file is not None and file not in by_name:
             raise ArtifactError(f"{folder} has no {file}; it has {', '.join(by_name)}")
         chosen = by_name[file] if file else manifest.files[0]
-        engine = open_engine(manifest.checked(folder, chosen), chosen, threads=threads)
+        engine = open_engine(
+            manifest.checked(folder, chosen), chosen, manifest.input_spec,
+            manifest.label_space.num_classes, threads=threads,
+        )  # fmt: skip
         return cls(manifest, chosen, engine)
 
     def segment(self, picture: Picture) -> Segmentation:
@@ -93,7 +96,7 @@ class Segmenter:
 
     def labels_of(self, image_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the train ids of RGB pixels, (H, W)."""
-        return argmax_labels(resize_scores(self.scores(image_HWC), image_HWC.shape[:2]))
+        return labels_at(self.scores(image_HWC), image_HWC.shape[:2])
 
     def scores(self, image_HWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the network's scores at its native size, (h, w, classes)."""
@@ -104,11 +107,11 @@ class Segmenter:
 def find_artifact(path: Path) -> Path:
     """Return the folder itself if it is an artifact, or the one named `artifact` inside it."""
     for folder in (path, path / "artifact"):
-        if (folder / "manifest.json").is_file():
+        if (folder / NAME).is_file():
             return folder
     if path.is_file():
-        raise ArtifactError(f"{path} is a file; an artifact is a folder with manifest.json")
-    raise ArtifactError(f"no artifact at {path}: expected a folder with manifest.json")
+        raise ArtifactError(f"{path} is a file; an artifact is a folder with {NAME}")
+    raise ArtifactError(f"no artifact at {path}: expected a folder with {NAME}")
 
 
 def _pixels(picture: Picture) -> NDArray[np.uint8]:

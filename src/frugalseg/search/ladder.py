@@ -47,7 +47,7 @@ def choose(device: Device, spec: InputSpec, num_classes: int) -> Choice:
     larger: Verdict | None = None
     for architecture in reversed(_ladder(spec, num_classes)):
         estimate = _estimate(architecture, spec)
-        verdict = device.target.check(estimate)
+        verdict = device.check(estimate)
         if verdict:
             return Choice(architecture=architecture, footprint=estimate, larger=larger)
         larger = verdict
@@ -86,7 +86,7 @@ def _nothing_fits(device: Device, spec: InputSpec, num_classes: int, verdict: Ve
             )
         except ConfigError:  # under the smallest side
             break
-        if device.target.check(_estimate(smallest, less)):
+        if device.check(_estimate(smallest, less)):
             return f"{text} It would fit at --size {less}, or on a device with a larger budget."
     return (
         f"{text} No input of {MIN_SIDE} px or more a side makes it fit: the device needs a larger"

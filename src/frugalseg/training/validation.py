@@ -10,7 +10,7 @@ from torch import nn
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.progress import Progress, silent
 from frugalseg.data.dataset import Dataset, Sample
-from frugalseg.imaging.resize import argmax_labels, as_channels, resize_image, resize_scores
+from frugalseg.imaging.resize import as_channels, labels_at, resize_image
 from frugalseg.metrics.scores import ScoreKeeper, Scores
 from frugalseg.models.network import Network
 from frugalseg.training.batches import normalise
@@ -45,7 +45,7 @@ def torch_predictor(
 
     def predict(image_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
         scores_hwC = network_scores(network, spec, image_HWC, device)
-        return argmax_labels(resize_scores(scores_hwC, image_HWC.shape[:2]))
+        return labels_at(scores_hwC, image_HWC.shape[:2])
 
     return predict
 

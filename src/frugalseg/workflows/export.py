@@ -1,7 +1,7 @@
 """Export a checkpoint to files that are proven to compute the same, as an artifact."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -143,7 +143,7 @@ def export_checkpoint(
             scores.append(score)
         need = weigh_file(draft / entries[0].path, wish.device)
         manifest = _manifest(kept, entries, float_scores, dataset, wish)
-        manifest = manifest.model_copy(update={"footprint": asdict(need)})
+        manifest = manifest.model_copy(update={"footprint": need.to_dict()})
         manifest.save(draft)
         write_text(draft / CARD, model_card(manifest))
     return ExportResult(
@@ -179,7 +179,7 @@ def weigh_file(path: Path, device: Device | None) -> Footprint:
     """Weigh a network file; raises OverBudgetError where it does not fit the device.
 
     Bytes of the file are measured; activations follow from its graph (not for ONNX, where they
-    are given as 0). The margin is kept free here too: it stands for what is not modelled.
+    are given as 0), and keep the device's margin: it stands for what is not modelled.
     """
     macs = activations = 0
     if path.suffix == ".tflite":
@@ -189,12 +189,12 @@ def weigh_file(path: Path, device: Device | None) -> Footprint:
         file_bytes=path.stat().st_size,
         peak_activation_bytes=activations,
         macs=macs,
-        origin="measured" if device is not None and device.memory == "file" else "estimated",
+        measured=frozenset({"file_bytes"}),
     )
-    if device is not None and not (verdict := device.target.check(need)):
+    if device is not None and not (verdict := device.check(need)):
         raise OverBudgetError(
-            f"the exported file does not fit {device.name}, margin of {device.margin:.0%}"
-            f" included: {verdict}. Nothing was written.",
+            f"the exported file does not fit {device.name} (what is estimated keeps a margin of"
+            f" {device.margin:.0%}): {verdict}. No artifact was written.",
             verdict,
         )
     return need

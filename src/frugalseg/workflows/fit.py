@@ -36,8 +36,8 @@ class FitResult:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the exported file fits the whole budget of the device."""
-        return self.device.budget.check(self.export.footprint)
+        """Whether the exported file fits the device."""
+        return self.device.check(self.export.footprint)
 
 
 def fit(

@@ -10,12 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from frugalseg.core.errors import ConfigError, DataError, unknown
 from frugalseg.core.files import check_folder, complete_file
 from frugalseg.core.progress import Progress, silent
+from frugalseg.imaging.draw import color_table
 from frugalseg.imaging.read import IMAGE_SUFFIXES
 from frugalseg.runtime.segmenter import Segmentation, Segmenter, find_artifact
 
@@ -90,8 +90,7 @@ def encode(result: Segmentation, kind: str) -> bytes:
         picture = Image.fromarray(result.overlay())
     else:
         picture = Image.fromarray(result.labels_HW)
-        colors = np.zeros((256, 3), np.uint8)
-        colors[: result.labels.num_classes] = result.labels.colors
+        colors = color_table(result.labels.colors)
         picture.putpalette(colors.tobytes())  # the values stay the ids; viewers show colours
     stream = io.BytesIO()
     picture.save(stream, format="PNG")
