@@ -18,6 +18,8 @@ os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 CHECKOUT = Path(__file__).parents[1]
 TINY_COLORS = [(30, 30, 30), (200, 60, 40), (40, 90, 210)]
 
+GOLDEN = Path(__file__).parent / "golden"
+
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
@@ -82,3 +84,15 @@ def _is_local(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """A real artifact, exported once: see tests/golden/make.py."""
+    return GOLDEN / "artifact"
+
+
+@pytest.fixture(scope="session")
+def picture() -> Path:
+    """A scene of 60x80, which is not the size of the golden network's input."""
+    return GOLDEN / "picture.png"

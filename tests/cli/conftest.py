@@ -3,13 +3,10 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from frugalseg.cli.main import main
-
-GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 @dataclass(frozen=True)
@@ -41,13 +38,3 @@ def cli(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> R
         return Ended(code, out, err)
 
     return run
-
-
-@pytest.fixture(scope="session")
-def golden() -> Path:
-    return GOLDEN / "artifact"
-
-
-@pytest.fixture(scope="session")
-def picture() -> Path:
-    return GOLDEN / "picture.png"

@@ -15,17 +15,6 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 @pytest.fixture(scope="session")
-def golden() -> Path:
-    return GOLDEN / "artifact"
-
-
-@pytest.fixture(scope="session")
-def picture() -> Path:
-    """A scene of 60x80, which is not the size of the network's input."""
-    return GOLDEN / "picture.png"
-
-
-@pytest.fixture(scope="session")
 def golden_labels() -> NDArray[np.uint8]:
     return np.array(Image.open(GOLDEN / "labels.png"))
 

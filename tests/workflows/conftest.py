@@ -10,19 +10,7 @@ from frugalseg.data.belt import BELT, write_belt
 from frugalseg.models.catalog import Architecture
 from frugalseg.training.checkpoint import Checkpoint, save_checkpoint
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 SMALL = {"num_classes": BELT.num_classes, "channels": 3, "width": 0.25, "depth": 1}
-
-
-@pytest.fixture(scope="session")
-def golden() -> Path:
-    return GOLDEN / "artifact"
-
-
-@pytest.fixture(scope="session")
-def picture() -> Path:
-    """A scene of 60x80."""
-    return GOLDEN / "picture.png"
 
 
 @pytest.fixture(scope="session")

@@ -44,6 +44,11 @@ class SplitReport:
     classes: tuple[ClassShare, ...]
     ignore_share: float
 
+    @property
+    def pixels(self) -> tuple[int, ...]:
+        """Labelled pixels of each class, ignored ones left out."""
+        return tuple(share.pixels for share in self.classes)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataReport:
@@ -60,6 +65,10 @@ class DataReport:
     def ok(self) -> bool:
         """Whether the data set can be trained on."""
         return not self.problems
+
+    def split(self, name: str) -> SplitReport:
+        """Give what was found in one split; the data set has it, or KeyError is raised."""
+        return {split.name: split for split in self.splits}[name]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""

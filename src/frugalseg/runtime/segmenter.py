@@ -104,11 +104,15 @@ class Segmenter:
         return self._engine(np.ascontiguousarray(pixels))
 
 
+def holds_artifact(path: Path) -> bool:
+    """Whether the folder is an artifact, or has one named `artifact` inside."""
+    return any((folder / NAME).is_file() for folder in (path, path / "artifact"))
+
+
 def find_artifact(path: Path) -> Path:
     """Return the folder itself if it is an artifact, or the one named `artifact` inside it."""
-    for folder in (path, path / "artifact"):
-        if (folder / NAME).is_file():
-            return folder
+    if holds_artifact(path):
+        return path if (path / NAME).is_file() else path / "artifact"
     if path.is_file():
         raise ArtifactError(f"{path} is a file; an artifact is a folder with {NAME}")
     raise ArtifactError(f"no artifact at {path}: expected a folder with {NAME}")

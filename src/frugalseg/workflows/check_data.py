@@ -21,7 +21,7 @@ def check_data(
     """
     dataset = open_dataset(data, format=format, progress=progress)
     report = check_dataset(dataset, progress=progress)
-    labelled = sum(share.pixels for split in report.splits for share in split.classes)
+    labelled = sum(sum(split.pixels) for split in report.splits)
     if sheet is not None and report.ok and labelled:
         draw_sheet(dataset, Path(sheet))
     return report

@@ -8,7 +8,7 @@ from frugalseg.core.progress import Progress, silent
 from frugalseg.data.catalog import open_dataset
 from frugalseg.data.dataset import Dataset
 from frugalseg.metrics.scores import Scores
-from frugalseg.runtime.segmenter import Segmenter
+from frugalseg.runtime.segmenter import Segmenter, holds_artifact
 from frugalseg.training.checkpoint import load_checkpoint
 from frugalseg.training.validation import Predict, score_split, torch_predictor
 
@@ -43,7 +43,7 @@ def same_classes(labels: LabelSpace, dataset: Dataset) -> None:
 
 
 def _predictor(path: Path, file: str | None) -> tuple[LabelSpace, Predict]:
-    if any((folder / "manifest.json").is_file() for folder in (path, path / "artifact")):
+    if holds_artifact(path):
         segmenter = Segmenter.open(path, file=file)
         return segmenter.labels, segmenter.labels_of
     if path.suffix in {".tflite", ".onnx"}:

@@ -17,7 +17,7 @@ from frugalseg.search.ladder import Choice, choose
 from frugalseg.training.recipe import Model, Recipe, load_recipe, with_time
 from frugalseg.workflows.export import ExportResult, ExportWish, check_place, export_checkpoint
 from frugalseg.workflows.report import report_of
-from frugalseg.workflows.train import checked, input_of, train_on
+from frugalseg.workflows.train import check_no_run, checked, input_of, train_on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +68,8 @@ def fit(
     """
     check_folder(Path(out))
     check_place(Path(out) / "artifact")
-    if not resume and (Path(out) / "run" / "last.safetensors").exists():
-        raise ConfigError(f"{out} holds a run already: --resume it, or name another folder")
+    if not resume:
+        check_no_run(Path(out) / "run")
     target = load_device(device)
     wish = ExportWish(tolerance_points=tolerance, calibration=calibration, device=target)
     wanted = load_recipe(recipe, settings)

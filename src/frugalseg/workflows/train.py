@@ -80,12 +80,17 @@ def checked(dataset: Dataset, progress: Progress = silent) -> DataReport:
                 f"{dataset.root} has no pictures in the split {name!r}: move some there"
                 f" (images/{name}), or leave out the split folders to have them split"
             )
-        split = next(split for split in report.splits if split.name == name)
-        if not sum(share.pixels for share in split.classes):
+        if not sum(report.split(name).pixels):
             raise DataError(f"{dataset.root}: every pixel of the split {name!r} is ignored")
     for warning in report.warnings:
         log.warning(warning)
     return report
+
+
+def check_no_run(folder: Path) -> None:
+    """Refuse a folder in which a run lies that would be written over."""
+    if (folder / "last.safetensors").exists():
+        raise ConfigError(f"{folder} holds a run already: --resume it, or name another folder")
 
 
 def train_on(
@@ -115,14 +120,14 @@ class _Run:
         self.spec = input_of(recipe, report)
         self.architecture = architecture_of(recipe, dataset.labels, self.spec)
         torch.manual_seed(recipe.seed)
-        pixels_C = torch.tensor(training_pixels(report))
+        pixels_C = torch.tensor(report.split("train").pixels)
         weights_C = class_weights(recipe, pixels_C)
         self.training = Training(self.architecture.build(), dataset, recipe, self.spec, weights_C)
         self.best_miou: float | None = None
         if resume:
             self._resume()
-        elif (out / "last.safetensors").exists():
-            raise ConfigError(f"{out} holds a run already: --resume it, or name another folder")
+        else:
+            check_no_run(out)
         out.mkdir(parents=True, exist_ok=True)
         write_text(out / "recipe.yaml", yaml.safe_dump(recipe.model_dump(mode="json")))
         if not resume:
@@ -241,8 +246,8 @@ def input_of(recipe: Recipe, report: DataReport) -> InputSpec:
     if recipe.input is not None:
         size = InputSpec.parse(recipe.input)
     else:
-        train = next(split for split in report.splits if split.name == "train")
-        height, width = map(int, max(train.sizes, key=lambda s: train.sizes[s]).split("x"))
+        sizes = report.split("train").sizes
+        height, width = map(int, max(sizes, key=lambda size: sizes[size]).split("x"))
         shown = f"{height}x{width}"
         while max(height, width) > LONG_SIDE:
             height, width = height // 2, width // 2
@@ -263,12 +268,6 @@ def architecture_of(recipe: Recipe, labels: LabelSpace, spec: InputSpec) -> Arch
     """Return the recipe's network for these classes."""
     settings: dict[str, Any] = {**recipe.model.settings, "num_classes": labels.num_classes}
     return Architecture(name=recipe.model.name, settings=settings | {"channels": spec.channels})
-
-
-def training_pixels(report: DataReport) -> list[int]:
-    """Count the pixels of each class in the training split."""
-    train = next(split for split in report.splits if split.name == "train")
-    return [share.pixels for share in train.classes]
 
 
 def _differences(kept: Checkpoint, recipe: Recipe, now: Checkpoint) -> str:
