@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+import frugalseg
+
 Run = Callable[..., Any]
 COMMANDS = ("data", "demo", "devices", "evaluate", "export", "fit", "segment", "train", "weigh")
 
@@ -20,6 +22,11 @@ def test_help_lists_every_command(cli: Run) -> None:
 @pytest.mark.parametrize("command", [(c,) for c in COMMANDS if c != "data"] + [("data", "check")])
 def test_every_command_has_help(cli: Run, command: tuple[str, ...]) -> None:
     assert cli(*command, "--help").code == 0
+
+
+def test_the_version(cli: Run) -> None:
+    ended = cli("--version")
+    assert (ended.code, ended.out.strip()) == (0, frugalseg.__version__)
 
 
 @pytest.mark.parametrize("arguments", [("fitt",), ("fit", "--nonsense"), ("fit",)])

@@ -56,6 +56,10 @@ def test_the_table_shows_layers_and_figures(cli: Run, golden: Path) -> None:
         (("frugalnet", "--set", "width"), "--set takes KEY=VALUE"),
         (("enet", "--device", "mcu-2gb"), "did you mean 'mcu-2mb'"),
         (("nowhere.tflite",), "cannot read nowhere.tflite"),
+        (
+            ("some.tflite", "--size", "48x64", "--set", "width=1"),
+            "knows its own: leave out --size, --set",
+        ),
     ],
 )
 def test_a_wrong_question_ends_with_two(cli: Run, arguments: tuple[str, ...], message: str) -> None:

@@ -78,7 +78,7 @@ def run(once: Once, data: Path) -> Path:
     """A training run of some steps."""
     from frugalseg.workflows.train import train
 
-    return once("run", lambda folder: train(data, folder, settings=SETTINGS))
+    return once("run", lambda folder: train(data, folder, set=SETTINGS))
 
 
 @pytest.fixture(scope="session")
@@ -88,7 +88,7 @@ def artifact(once: Once, data: Path, run: Path) -> Path:
 
     def make(folder: Path) -> None:
         formats = ("litert_int8", "litert", "onnx")
-        export(run, data, folder / "artifact", formats=formats, tolerance=100, calibration=6)
+        export(run, data, folder / "artifact", to=formats, tolerance=100, calibration=6)
 
     return once("artifact", make) / "artifact"
 

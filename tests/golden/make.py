@@ -23,7 +23,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data, run = Path(folder) / "belt", Path(folder) / "run"
         write_belt(data, train=60, val=12, size=SIZE)
-        train(data, run, settings=SETTINGS)
+        train(data, run, set=SETTINGS)
         export(run, data, HERE / "artifact", tolerance=3.0)
     image_HWC, _ = belt_scene(1, 0, size=(60, 80))
     Image.fromarray(image_HWC).save(HERE / "picture.png")

@@ -84,6 +84,24 @@ def _all_ignored(_path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     return np.full(size, 255, np.uint8)
 
 
+def test_a_compiled_run_learns_the_same(
+    dataset: Dataset, small: Recipe, spec: InputSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[Any] = []
+
+    def compile_(function: Any) -> Any:  # the real one takes a minute
+        compiled.append(function)
+        return function
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    run = training(dataset, changed(small, compile=True), spec)
+    losses = [float(step.loss) for step in run.steps()]
+    plain = training(dataset, small, spec)
+    assert losses == [float(step.loss) for step in plain.steps()]
+    assert run.network.state_dict().keys() == plain.network.state_dict().keys()
+    assert compiled == [type(plain.network).outputs]
+
+
 class TestProgress:
     def test_steps(self, dataset: Dataset, small: Recipe, spec: InputSpec) -> None:
         done = [(step.number, step.progress) for step in training(dataset, small, spec).steps()]

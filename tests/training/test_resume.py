@@ -39,7 +39,7 @@ def start(folder):
         return child
     try:
         resume = (folder / "last.safetensors").exists()
-        workflow.train(data, folder, settings=settings, resume=resume)
+        workflow.train(data, folder, set=settings, resume=resume)
     except BaseException:
         traceback.print_exc()
         os._exit(1)
@@ -111,10 +111,10 @@ def test_a_run_that_is_killed_and_resumed_ends_the_same_to_the_bit(
 class TestResuming:
     def test_a_finished_run_just_reports(self, tiny_folder: Path, tmp_path: Path) -> None:
         settings = [*SETTINGS, *MODELS["frugalnet"], "length.steps=2"]
-        first = train(tiny_folder, tmp_path / "run", settings=settings)
+        first = train(tiny_folder, tmp_path / "run", set=settings)
         told: list[str] = []
         again = train(
-            tiny_folder, tmp_path / "run", settings=settings, resume=True,
+            tiny_folder, tmp_path / "run", set=settings, resume=True,
             progress=lambda stage, _done, _total, note="": told.append(stage),
         )  # fmt: skip
         assert "training" not in told
@@ -124,10 +124,10 @@ class TestResuming:
     @pytest.mark.parametrize(
         ("setting", "told"),
         [
-            ("optimizer.lr=0.5", "optimizer was .*0.002.*0.5"),
-            ("length.steps=3", "length was .*'steps': 2.*'steps': 3"),
+            ("length.steps=3", "length.steps was 2, is 3$"),
             ("seed=5", "seed was 0, is 5"),
             ("model.settings.width=0.5", "architecture was .*0.25.*0.5"),
+            ("optimizer.lr=0.5", "optimizer.lr was 0.002, is 0.5$"),
             ("input=32x64", "input was 32x48, is 32x64"),
         ],
     )
@@ -136,31 +136,31 @@ class TestResuming:
     ) -> None:
         settings = [*SETTINGS, *MODELS["frugalnet"], "length.steps=2"]
         out = tmp_path / "run"
-        train(tiny_folder, out, settings=settings)
+        train(tiny_folder, out, set=settings)
         before = _contents(out)
         with pytest.raises(ConfigError, match=f"cannot resume .* other settings: {told}"):
-            train(tiny_folder, out, settings=[*settings, setting], resume=True)
+            train(tiny_folder, out, set=[*settings, setting], resume=True)
         assert _contents(out) == before
 
     def test_other_classes_are_refused(self, tiny_folder: Path, tmp_path: Path) -> None:
         settings = [*SETTINGS, *MODELS["frugalnet"], "length.steps=2"]
-        train(tiny_folder, tmp_path / "run", settings=settings)
+        train(tiny_folder, tmp_path / "run", set=settings)
         labels = tiny_folder / "labels.yaml"
         labels.write_text(labels.read_text().replace("disc", "plate"))
         with pytest.raises(ConfigError, match=r"labels was .*'disc'.*, is .*'plate'"):
-            train(tiny_folder, tmp_path / "run", settings=settings, resume=True)
+            train(tiny_folder, tmp_path / "run", set=settings, resume=True)
 
     def test_a_run_is_not_overwritten(self, tiny_folder: Path, tmp_path: Path) -> None:
         settings = [*SETTINGS, *MODELS["frugalnet"], "length.steps=2"]
-        train(tiny_folder, tmp_path / "run", settings=settings)
+        train(tiny_folder, tmp_path / "run", set=settings)
         with pytest.raises(ConfigError, match="holds a run already"):
-            train(tiny_folder, tmp_path / "run", settings=settings)
+            train(tiny_folder, tmp_path / "run", set=settings)
 
     def test_more_validations_than_steps_are_one_a_step(
         self, tiny_folder: Path, tmp_path: Path
     ) -> None:
         settings = [*SETTINGS, *MODELS["frugalnet"], "length.steps=3", "validations=50"]
-        train(tiny_folder, tmp_path / "run", settings=settings)
+        train(tiny_folder, tmp_path / "run", set=settings)
         rows = timeless(tmp_path / "run")
         assert [row["step"] for row in rows if "miou" in row] == [1, 2, 3]
 
@@ -168,7 +168,7 @@ class TestResuming:
         self, tiny_folder: Path, tmp_path: Path
     ) -> None:
         settings = [*SETTINGS, *MODELS["frugalnet"]]
-        result = train(tiny_folder, tmp_path / "run", settings=settings, time="1s")
+        result = train(tiny_folder, tmp_path / "run", set=settings, time="1s")
         rows = read_log(tmp_path / "run" / "metrics.csv")
         assert "miou" in rows[-1]
         assert rows[-1]["step"] == load_checkpoint(tmp_path / "run" / "last.safetensors").step

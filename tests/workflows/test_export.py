@@ -70,7 +70,7 @@ def test_an_artifact_is_written_and_opens(
     out = tmp_path / "artifact"
     result = export(checkpoint, belt, out, tolerance=0, calibration=2)
     assert contents(out).keys() == {"manifest.json", "model.int8.tflite", "MODEL_CARD.md"}
-    assert result.scores == evaluate(out, belt)
+    assert result.scores == evaluate(out, belt).scores
     assert result.footprint.file_bytes == result.file.stat().st_size
     assert Segmenter.open(out).manifest == result.manifest
     assert result.manifest.scored_on == "val, 2 pictures"
@@ -87,7 +87,7 @@ def test_a_file_that_lost_too_much_leaves_what_was_there(
     kept, dataset = load_checkpoint(checkpoint), open_dataset(belt)
     wish = ExportWish(tolerance_points=0.0, calibration=2)
     with pytest.raises(GateError, match=r"model\.int8\.tflite loses .* background -"):
-        export_checkpoint(kept, dataset, out, wish, float_scores=evaluate(golden, belt))
+        export_checkpoint(kept, dataset, out, wish, float_scores=evaluate(golden, belt).scores)
     assert {p.name for p in tmp_path.iterdir()} == {checkpoint.name} | (
         {"artifact"} if before else set()
     )
@@ -145,8 +145,8 @@ def test_data_of_other_classes_is_refused(
 @pytest.mark.parametrize(
     ("wish", "message"),
     [
-        ({"formats": ("litert_int4",)}, "did you mean 'litert_int8'"),
-        ({"formats": ()}, "no format given"),
+        ({"to": ("litert_int4",)}, "did you mean 'litert_int8'"),
+        ({"to": ()}, "no format given"),
         ({"tolerance": -1.0}, "tolerance must be 0 or more"),
         ({"tolerance": float("nan")}, "tolerance must be 0 or more"),
         ({"calibration": 0}, "calibration must be 1 or more"),

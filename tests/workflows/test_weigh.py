@@ -36,6 +36,19 @@ def test_a_file_of_floats_is_weighed_as_it_is(golden: Path) -> None:
     assert "fp32" not in stored
 
 
+def test_a_checkpoint_can_be_weighed_for_another_size(checkpoint: Path) -> None:
+    smaller = weigh(checkpoint, size="24x32")
+    assert smaller.params == weigh(checkpoint).params
+    assert 3 * smaller.macs < weigh(checkpoint).macs
+    with pytest.raises(ConfigError, match="knows its own: leave out --classes"):
+        weigh(checkpoint, classes=3)
+
+
+def test_grey_pictures_are_weighed_too() -> None:
+    grey, rgb = (weigh("frugalnet", size="48x64", set={"channels": c}) for c in (1, 3))
+    assert grey.params < rgb.params
+
+
 def test_a_device_adds_the_verdict() -> None:
     report = weigh("enet", device="mcu-2mb")
     assert report.fits is False
@@ -65,7 +78,7 @@ def test_a_folder_named_like_a_network_does_not_hide_it(
 
 
 def test_settings_change_the_network() -> None:
-    small, large = (weigh("frugalnet", settings={"width": w}, size="48x64") for w in (0.5, 1.0))
+    small, large = (weigh("frugalnet", set={"width": w}, size="48x64") for w in (0.5, 1.0))
     assert small.params < large.params
 
 

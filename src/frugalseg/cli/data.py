@@ -61,4 +61,4 @@ def _print(report: "DataReport") -> None:
         print(table(["class", "pixels", "images", "of images"], rows))
     for title, lines in (("warnings", report.warnings), ("problems", report.problems)):
         if lines:
-            print(f"\n{len(lines)} {title}{listed(lines)}")
+            print(f"\n{len(lines)} {title[: -1 if len(lines) == 1 else None]}{listed(lines)}")

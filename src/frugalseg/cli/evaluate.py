@@ -23,13 +23,12 @@ def evaluate(
     quiet: options.Quiet = False,
 ) -> None:
     """Score an artifact, as exported, or a checkpoint."""
-    from frugalseg.data.catalog import open_dataset
     from frugalseg.workflows.evaluate import evaluate as run
 
     with shown(quiet=quiet) as progress:
-        scores = run(model, data, split=split, file=file, format=format, progress=progress)
-    names = open_dataset(data, format=format).labels.names
+        result = run(model, data, split=split, file=file, format=format, progress=progress)
     if json_:
-        print(json.dumps(scores.to_dict(names), indent=2))
+        print(json.dumps(result.to_dict(), indent=2))
     else:
-        print(table([split, str(file or model.name)], score_rows([scores], names)))
+        rows = score_rows([result.scores], result.labels.names)
+        print(table([split, str(file or model.name)], rows))

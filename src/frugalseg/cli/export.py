@@ -14,7 +14,7 @@ def export(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint, or folder of a run.")],
     data: options.Data,
     out: options.Out,
-    formats: Annotated[
+    to: Annotated[
         list[str] | None,
         typer.Option(
             "--to", help="litert_int8 (default), litert, onnx; repeatable, the first is deployed."
@@ -31,7 +31,7 @@ def export(
 
     with shown(quiet=quiet) as progress:
         result = run(
-            checkpoint, data, out, formats=formats or ("litert_int8",), tolerance=tolerance,
+            checkpoint, data, out, to=to or ("litert_int8",), tolerance=tolerance,
             calibration=calibration, device=device, format=format, progress=progress,
         )  # fmt: skip
     first = result.manifest.files[0]

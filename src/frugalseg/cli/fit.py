@@ -22,7 +22,7 @@ def fit(
         str | None, typer.Option(help="Input, HEIGHTxWIDTH; default: of the pictures, at most 640.")
     ] = None,
     recipe: options.Recipe = "default",
-    settings: options.Settings = None,
+    set: options.Settings = None,
     tolerance: options.Tolerance = 1.0,
     calibration: options.Calibration = 128,
     resume: options.Resume = False,
@@ -34,7 +34,7 @@ def fit(
 
     with shown(quiet=quiet) as progress:
         result = run(
-            data, device, out, time=time, size=size, recipe=recipe, settings=settings or (),
+            data, device, out, time=time, size=size, recipe=recipe, set=set or (),
             tolerance=tolerance, calibration=calibration, resume=resume, format=format,
             progress=progress,
         )  # fmt: skip

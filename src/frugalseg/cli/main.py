@@ -2,9 +2,11 @@
 
 import logging
 import sys
+from typing import Annotated
 
 import typer
 
+from frugalseg import __version__
 from frugalseg.cli import data, demo, devices, evaluate, export, fit, segment, train, weigh
 from frugalseg.core.errors import FrugalsegError
 
@@ -16,6 +18,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    _: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    pass
+
+
 app.add_typer(data.app, name="data")
 app.command("demo")(demo.demo)
 app.command("fit")(fit.fit)

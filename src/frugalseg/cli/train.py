@@ -9,7 +9,7 @@ def train(
     data: options.Data,
     out: options.Out,
     recipe: options.Recipe = "default",
-    settings: options.Settings = None,
+    set: options.Settings = None,
     time: options.Time = None,
     resume: options.Resume = False,
     format: options.Format = None,
@@ -20,7 +20,7 @@ def train(
 
     with shown(quiet=quiet) as progress:
         result = run(
-            data, out, recipe=recipe, settings=settings or (), time=time, resume=resume,
+            data, out, recipe=recipe, set=set or (), time=time, resume=resume,
             format=format, progress=progress,
         )  # fmt: skip
     names = result.checkpoint.labels.names

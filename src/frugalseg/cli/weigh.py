@@ -18,9 +18,14 @@ def weigh(
     model: Annotated[
         str, typer.Argument(help="Network of the catalog, checkpoint, or .tflite file.")
     ],
-    classes: Annotated[int, typer.Option(help="Number of classes.")] = 11,
-    size: Annotated[str, typer.Option(help="Input, HEIGHTxWIDTH.")] = "360x480",
-    settings: Annotated[
+    classes: Annotated[
+        int | None, typer.Option(help="Number of classes; default: 11, or the checkpoint's own.")
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(help="Input, HEIGHTxWIDTH; default: 360x480, or the checkpoint's own."),
+    ] = None,
+    set: Annotated[
         list[str] | None, typer.Option("--set", help="Setting of the network: width=0.5.")
     ] = None,
     device: options.MaybeDevice = None,
@@ -30,7 +35,7 @@ def weigh(
     from frugalseg.workflows.weigh import weigh as run
 
     report = run(
-        model, classes=classes, size=size, settings=_read(settings or []), device=device
+        model, classes=classes, size=size, set=_read(set or []), device=device
     )  # fmt: skip
     if json_:
         print(json.dumps(report.to_dict(), indent=2))

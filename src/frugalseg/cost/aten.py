@@ -84,6 +84,7 @@ def _convolution(args: Sequence[Any], made: Shaped) -> Facts:
         "macs": prod((x if transposed else made).shape) * prod(weight.shape[1:]),
         "weight_elements": prod(weight.shape),
         "bias_elements": made.shape[1],  # LiteRT stores zeros where there is none
+        "groups": groups,
     }
     if transposed:
         return {"kind": "transpose_conv", **found}

@@ -43,8 +43,9 @@ class Op:
     `kind` is the name of the TFLite operator in small letters, also for a graph that comes from
     elsewhere; what has no such operator keeps its own name. `layer` is the module it came from.
     `params` counts trained numbers at the first operator that uses them; `weight_elements` and
-    `bias_elements` what the deployed file stores for this operator. `window` and `pads` are set
-    only as long as `fuse` may need them; `pads` is ((top, bottom), (left, right)).
+    `bias_elements` what the deployed file stores for this operator. `groups` are those of a
+    convolution. `window` and `pads` are there where the source told them; `pads` is ((top, bottom),
+    (left, right)).
     """
 
     name: str
@@ -56,6 +57,7 @@ class Op:
     params: int = 0
     weight_elements: int = 0
     bias_elements: int = 0
+    groups: int = 1
     window: Window | None = None
     pads: tuple[tuple[int, int], tuple[int, int]] | None = None
 

@@ -248,7 +248,9 @@ def _refuse_stretched(root: Path, masks: Iterable[Path], table: ColorTable) -> N
             return
     if IGNORE in seen:
         text = _STRETCHED.format(high=IGNORE, path=root / "labels.yaml")
-        raise DataError(f"{root}: {text}")
+        raise DataError(
+            f"{root}: {text}; as it is, {IGNORE} is ignored and one class alone remains"
+        )
 
 
 def _rasterise(

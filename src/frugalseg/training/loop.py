@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MethodType
 from typing import Any, Self
 
 import torch
@@ -53,6 +54,9 @@ class Training:
         self.averaged = copy.deepcopy(network).eval().requires_grad_(False)
         self.network = network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         optimizer = _optimizer(self.network, recipe)
+        if recipe.compile:  # the method alone: names of weights stay as they are
+            compiled = torch.compile(type(network).outputs)
+            self.network.outputs = MethodType(compiled, network)
         self.module, self.optimizer = self.fabric.setup(self.network, optimizer)
         self.module.mark_forward_method("outputs")
         self.averaged.to(self.fabric.device)

@@ -126,6 +126,7 @@ class Recipe(_Part):
     augment: Augment = Augment()
     average: float = Field(default=0.998, ge=0, lt=1, description="decay of averaged weights")
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    compile: bool = Field(default=False, description="torch.compile; needs a C++ compiler")
     validations: int = Field(default=20, ge=1, description="how often during the run")
     workers: int = Field(default=0, ge=0, le=64, description="processes that load pictures")
     seed: int = Field(default=0, ge=0, lt=2**32)

@@ -1,6 +1,8 @@
 """Score a checkpoint or an artifact on a split of a data set."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from frugalseg.core.errors import ConfigError
 from frugalseg.core.labels import LabelSpace
@@ -13,6 +15,18 @@ from frugalseg.training.checkpoint import load_checkpoint
 from frugalseg.training.validation import Predict, score_split, torch_predictor
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateResult:
+    """Scores on one split, and the classes that they are about."""
+
+    scores: Scores
+    labels: LabelSpace
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return self.scores.to_dict(self.labels.names)
+
+
 def evaluate(
     model: str | Path,
     data: str | Path,
@@ -21,7 +35,7 @@ def evaluate(
     file: str | None = None,
     format: str | None = None,
     progress: Progress = silent,
-) -> Scores:
+) -> EvaluateResult:
     """Score an artifact (as exported, through the runtime) or a checkpoint on one split.
 
     `file` names a network file of the artifact; by default the one to deploy. Raises ConfigError
@@ -30,7 +44,8 @@ def evaluate(
     dataset = open_dataset(data, format=format)
     labels, predict = _predictor(Path(model), file)
     same_classes(labels, dataset)
-    return score_split(dataset, dataset.split(split), predict, progress=progress)
+    scores = score_split(dataset, dataset.split(split), predict, progress=progress)
+    return EvaluateResult(scores=scores, labels=labels)
 
 
 def same_classes(labels: LabelSpace, dataset: Dataset) -> None:

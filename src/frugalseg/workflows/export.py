@@ -1,5 +1,6 @@
 """Export a checkpoint to files that are proven to compute the same, as an artifact."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,7 +33,10 @@ from frugalseg.workflows.evaluate import same_classes
 
 CARD = "MODEL_CARD.md"
 PROBES = 4
+FEW = 20  # pictures
 LIBRARIES = ("torch", "litert-torch", "ai-edge-quantizer", "ai-edge-litert", "onnx", "numpy")
+
+log = logging.getLogger("frugalseg")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,14 +89,14 @@ def export(
     data: str | Path,
     out: str | Path,
     *,
-    formats: Sequence[str] = ("litert_int8",),
+    to: Sequence[str] = ("litert_int8",),
     tolerance: float = 1.0,
     calibration: int = 128,
     device: str | Path | None = None,
     format: str | None = None,
     progress: Progress = silent,
 ) -> ExportResult:
-    """Write a checkpoint as the artifact folder `out`; `formats` as in `export.catalog`.
+    """Write a checkpoint as the artifact folder `out`; `to` names formats of `export.catalog`.
 
     Every file is scored on the validation split through the runtime. Raises GateError, and
     leaves what was at `out` before, where one loses more than `tolerance` mIoU points against
@@ -100,7 +104,7 @@ def export(
     the file to deploy does not fit `device`, if one is named.
     """
     wish = ExportWish(
-        formats=formats, tolerance_points=tolerance, calibration=calibration,
+        formats=to, tolerance_points=tolerance, calibration=calibration,
         device=None if device is None else load_device(device),
     )  # fmt: skip
     kept = load_checkpoint(Path(checkpoint))
@@ -121,6 +125,8 @@ def export_checkpoint(
     """Export to a data set that is open; `float_scores` if the network was scored already."""
     check_place(out)
     network, spec, val = kept.network(), kept.input, dataset.split("val")
+    if len(val) < FEW:
+        log.warning("%d pictures for validation: a difference of a point may be chance", len(val))
     pictures = calibration_pictures(dataset, spec, wish.calibration)
     if float_scores is None:
         predict = torch_predictor(network, spec)

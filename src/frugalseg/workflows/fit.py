@@ -48,7 +48,7 @@ def fit(
     time: str | float | None = None,
     size: str | None = None,
     recipe: str | Path = "default",
-    settings: Sequence[str] = (),
+    set: Sequence[str] = (),
     tolerance: float = 1.0,
     calibration: int = 128,
     resume: bool = False,
@@ -58,10 +58,14 @@ def fit(
     """Give back the most accurate network that fits `device`, trained on `data`, in `out`.
 
     Checks the data, chooses the largest frugalnet whose estimate fits at the input size (that
-    of the pictures, halved until at most 640 px a side, unless `size`, the recipe or the device
-    says otherwise), trains it by the recipe (for
-    `time`, "30m" or seconds, if given), exports it to int8 through the gate, weighs the real
-    file, and writes `out/artifact`, `out/report.html` and `out/run`.
+    of the pictures, halved until at most 640 px a side, unless `size`, "HEIGHTxWIDTH", the recipe
+    or the device says otherwise), trains it by the recipe, exports it to int8 through the gate,
+    weighs the real file, and writes `out/artifact`, `out/report.html` and `out/run`.
+
+    `data` is a folder or "belt"; its layout (`format`) is recognised unless it is named.
+    `device` and `recipe` are names or files. `time` ("30m", or seconds) and `set`
+    ("optimizer.lr=2e-3") override the recipe. `calibration` training pictures set the ranges of
+    int8. With `resume`, a run that was cut off in `out` goes on.
 
     Raises OverBudgetError where nothing fits, GateError where int8 loses more than `tolerance`
     mIoU points, ConfigError and DataError before anything is written.
@@ -72,7 +76,7 @@ def fit(
         check_no_run(Path(out) / "run")
     target = load_device(device)
     wish = ExportWish(tolerance_points=tolerance, calibration=calibration, device=target)
-    wanted = load_recipe(recipe, settings)
+    wanted = load_recipe(recipe, set)
     wanted = wanted if time is None else with_time(wanted, time)
     _check_model(wanted)
     dataset = open_dataset(data, format=format, progress=progress)

@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ def train(
     out: str | Path,
     *,
     recipe: str | Path | Recipe = "default",
-    settings: Sequence[str] = (),
+    set: Sequence[str] = (),
     time: str | float | None = None,
     resume: bool = False,
     format: str | None = None,
@@ -56,14 +56,14 @@ def train(
 ) -> TrainResult:
     """Train on `data` and write the run to the folder `out`.
 
-    `settings` ("optimizer.lr=2e-3") and `time` ("30m", or seconds) override the recipe. With
+    `set` ("optimizer.lr=2e-3") and `time` ("30m", or seconds) override the recipe. With
     `resume`, a run that was cut off goes on from its last checkpoint; on the CPU and counted in
     steps or epochs, it ends with the same weights to the bit.
 
     Raises ConfigError and DataError before anything is written.
     """
     check_folder(Path(out))
-    wish = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, settings)
+    wish = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, set)
     wish = wish if time is None else with_time(wish, time)
     dataset = open_dataset(data, format=format, progress=progress)
     return train_on(dataset, checked(dataset, progress), wish, Path(out), resume, progress)
@@ -270,14 +270,19 @@ def architecture_of(recipe: Recipe, labels: LabelSpace, spec: InputSpec) -> Arch
     return Architecture(name=recipe.model.name, settings=settings | {"channels": spec.channels})
 
 
+def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Name each value as `--set` does: {"loss": {"stride": 2}} is loss.stride."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{above}{key}.") if isinstance(value, dict) else {above + key: value}
+    return flat
+
+
 def _differences(kept: Checkpoint, recipe: Recipe, now: Checkpoint) -> str:
     """Tell in what a run to be resumed differs. Network and input count as they came out."""
-    new = recipe.model_dump(mode="json", exclude={"model", "input"})
-    told = [
-        f"{key} was {kept.recipe.get(key)}, is {new[key]}"
-        for key in new
-        if new[key] != kept.recipe.get(key)
-    ]
+    old = _flat(kept.recipe)
+    new = _flat(recipe.model_dump(mode="json", exclude={"model", "input"}))
+    told = [f"{key} was {old.get(key)}, is {new[key]}" for key in new if new[key] != old.get(key)]
     for what in ("architecture", "input", "labels"):
         before, after = getattr(kept, what), getattr(now, what)
         if before != after:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from frugalseg.core.errors import ConfigError
 from frugalseg.core.inputs import InputSpec
 from frugalseg.cost.device import load_device
 from frugalseg.cost.footprint import WeighReport
@@ -18,31 +19,46 @@ from frugalseg.training.checkpoint import load_checkpoint
 def weigh(
     model: str | Path,
     *,
-    classes: int = 11,
-    size: str = "360x480",
-    settings: Mapping[str, Any] | None = None,
+    classes: int | None = None,
+    size: str | None = None,
+    set: Mapping[str, Any] | None = None,
     device: str | Path | None = None,
 ) -> WeighReport:
     """Weigh a network of the catalog, a checkpoint (.safetensors, a run) or a .tflite file.
 
-    A network is weighed as it is deployed: its scores at their native size. `classes`, `size`
-    and `settings` (width, depth, ...) describe one of the catalog; a checkpoint and a file know
-    theirs. The size of a .tflite file and of its weights is measured, all else is estimated from
-    the graph. With a `device` the report says whether the network fits; estimates must leave the
-    device's margin free.
+    A network is weighed as it is deployed: its scores at their native size. `classes` (default
+    11), `size` ("360x480") and `set` (width, depth, ...) describe one of the catalog. A checkpoint
+    knows its own, but can be weighed for another `size`; a file is what it is, and ConfigError
+    is raised where one of them is given. The size of a .tflite file and of its weights is
+    measured, all else is estimated from the graph. With a `device` the report says whether the
+    network fits; estimates must leave the device's margin free.
     """
     target = None if device is None else load_device(device)
     path = Path(model)
     if str(model) not in MODELS and path.suffix == ".tflite":
+        _refuse(path, classes=classes, size=size, set=set)
         report = _of_file(path)
     elif str(model) not in MODELS and path.exists():
+        _refuse(path, classes=classes, set=set)
         kept = load_checkpoint(path)
-        report = weigh_graph(trace(kept.network(), kept.input))
+        spec = kept.input if size is None else _input(size, kept.input.channels)
+        report = weigh_graph(trace(kept.network(), spec))
     else:
-        spec = InputSpec.parse(size)
-        wanted: dict[str, Any] = {"num_classes": classes, **(settings or {})}
-        report = weigh_graph(trace(Architecture(name=str(model), settings=wanted).build(), spec))
+        wanted = {"num_classes": 11 if classes is None else classes, **(set or {})}
+        network = Architecture(name=str(model), settings=wanted).build()
+        spec = _input(size or "360x480", wanted.get("channels", 3))
+        report = weigh_graph(trace(network, spec))
     return report if target is None else report.for_device(target)
+
+
+def _input(size: str, channels: int) -> InputSpec:
+    return replace(InputSpec.parse(size), channels=channels)
+
+
+def _refuse(path: Path, **given: object) -> None:
+    """Refuse to describe what describes itself."""
+    if told := [f"--{name}" for name, value in given.items() if value]:
+        raise ConfigError(f"{path} knows its own: leave out {', '.join(told)}")
 
 
 def _of_file(path: Path) -> WeighReport:
