@@ -40,7 +40,7 @@ def test_a_bug_of_ours_is_not_hidden(cli: Run, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr("frugalseg.cost.device.load_device", fail)
     with pytest.raises(ZeroDivisionError):
-        cli("devices", "cpu")
+        cli("devices", "show", "cpu")
 
 
 def test_a_library_that_is_missing_is_named(cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,11 +54,11 @@ def test_a_library_that_is_missing_is_named(cli: Run, monkeypatch: pytest.Monkey
 
 def test_the_package_runs_as_a_module() -> None:
     ended = subprocess.run(
-        [sys.executable, "-m", "frugalseg", "devices", "cup"],
+        [sys.executable, "-m", "frugalseg", "devices", "show", "cup"],
         capture_output=True, text=True, check=False, env={**os.environ},
     )  # fmt: skip
     assert ended.returncode == 2
-    assert ended.stderr.startswith("error: no device 'cup'; did you mean 'cpu'? Known: cpu, ")
+    assert ended.stderr.startswith("error: no device 'cup'; did you mean 'cpu'? Known: android, ")
     assert ended.stdout == ""
 
 
@@ -66,6 +66,24 @@ def test_devices_are_listed_and_shown(cli: Run, tmp_path: Path) -> None:
     listed = cli("devices")
     assert listed.code == 0
     assert all(name in listed.out for name in ("cpu", "mcu-2mb", "smart-camera-10mb"))
-    shown = cli("devices", "mcu-2mb")
+    shown = cli("devices", "show", "mcu-2mb")
     assert shown.code == 0
     assert "2,000,000" in shown.out
+
+
+def test_a_device_file_is_checked(cli: Run, tmp_path: Path) -> None:
+    bell = tmp_path / "bell.toml"
+    bell.write_text("like = 'mcu-2mb'\ntitle = 'Bell'\n[budget]\ntotal_bytes = 400_000\n")
+    ended = cli("devices", "check", bell)
+    assert (ended.code, ended.out) == (0, "bell: together 400,000; nothing wrong\n")
+    bell.write_text("like = 'mcu-2mb'\ntitel = 'Bell'\nmargin = 2\n")
+    ended = cli("devices", "check", bell)
+    assert ended.code == 2
+    assert "margin: Input should be less than 1" in ended.err
+    assert "unknown key 'titel', did you mean 'title'?" in ended.err
+
+
+def test_a_size_that_a_device_does_not_take_is_told(cli: Run) -> None:
+    ended = cli("weigh", "frugalnet", "--size", "48x64", "--device", "imx500")
+    assert ended.code == 1
+    assert "imx500 takes pictures of at least 64x64, not 48x64" in ended.out

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from frugalseg.core.budget import Budget, Excess, Footprint, Verdict
 from frugalseg.core.errors import ConfigError
 
-NEED = Footprint(file_bytes=400, peak_activation_bytes=100, macs=7)
+NEED = Footprint(storage_bytes=400, ram_bytes=100, macs=7)
 
 
 def test_a_device_without_limits_takes_everything() -> None:
@@ -17,23 +17,23 @@ def test_a_device_without_limits_takes_everything() -> None:
 
 
 def test_a_limit_may_be_reached_but_not_passed() -> None:
-    assert Budget(file_bytes=400, total_bytes=500).check(NEED)
-    assert not Budget(file_bytes=399).check(NEED)
+    assert Budget(storage_bytes=400, total_bytes=500).check(NEED)
+    assert not Budget(storage_bytes=399).check(NEED)
 
 
 def test_every_broken_limit_is_named() -> None:
-    limits = Budget(file_bytes=1, peak_activation_bytes=1, total_bytes=1, macs=1)
+    limits = Budget(storage_bytes=1, ram_bytes=1, total_bytes=1, macs=1)
     verdict = limits.check(NEED)
     assert [excess.resource for excess in verdict.excess] == [
-        "file",
-        "peak_activation",
+        "storage",
+        "ram",
         "total",
         "macs",
     ]
 
 
 def test_a_shared_memory_counts_file_and_activations_together() -> None:
-    verdict = Budget(file_bytes=450, peak_activation_bytes=450, total_bytes=450).check(NEED)
+    verdict = Budget(storage_bytes=450, ram_bytes=450, total_bytes=450).check(NEED)
     assert verdict == Verdict((Excess(resource="total", needed=500, allowed=450),))
 
 
@@ -54,36 +54,36 @@ def test_a_limit_that_nothing_meets_is_refused(limit: int) -> None:
 def test_a_larger_network_never_fits_where_a_smaller_one_does_not(
     allowed: int, needed: int, more: int
 ) -> None:
-    budget = Budget(peak_activation_bytes=allowed)
-    small = Footprint(file_bytes=0, peak_activation_bytes=needed, macs=0)
-    large = Footprint(file_bytes=0, peak_activation_bytes=needed + more, macs=0)
+    budget = Budget(ram_bytes=allowed)
+    small = Footprint(storage_bytes=0, ram_bytes=needed, macs=0)
+    large = Footprint(storage_bytes=0, ram_bytes=needed + more, macs=0)
     assert bool(budget.check(small)) or not bool(budget.check(large))
 
 
 def test_each_figure_says_whether_it_was_measured() -> None:
     need = Footprint(
-        file_bytes=400, peak_activation_bytes=100, macs=7, measured=frozenset({"file_bytes"})
+        storage_bytes=400, ram_bytes=100, macs=7, measured=frozenset({"storage_bytes"})
     )
-    assert need.origin_of("file_bytes") == "measured"
-    assert need.origin_of("peak_activation_bytes") == need.origin_of("macs") == "estimated"
+    assert need.origin_of("storage_bytes") == "measured"
+    assert need.origin_of("ram_bytes") == need.origin_of("macs") == "estimated"
 
 
 def test_a_sum_is_measured_only_if_all_its_parts_are() -> None:
-    parts = frozenset({"file_bytes", "peak_activation_bytes"})
-    assert replace(NEED, measured=parts - {"file_bytes"}).origin_of("total_bytes") == "estimated"
+    parts = frozenset({"storage_bytes", "ram_bytes"})
+    assert replace(NEED, measured=parts - {"storage_bytes"}).origin_of("total_bytes") == "estimated"
     assert replace(NEED, measured=parts).origin_of("total_bytes") == "measured"
 
 
 def test_a_figure_that_does_not_exist_cannot_have_been_measured() -> None:
-    with pytest.raises(ValueError, match="file_byte"):
-        replace(NEED, measured=frozenset({"file_byte"}))
+    with pytest.raises(ValueError, match="storage_byte"):
+        replace(NEED, measured=frozenset({"storage_byte"}))
     with pytest.raises(ValueError, match="latency"):
         NEED.origin_of("latency")
 
 
 def test_a_footprint_is_plain_values_for_json() -> None:
-    need = replace(NEED, measured=frozenset({"macs", "file_bytes"}))
+    need = replace(NEED, measured=frozenset({"macs", "storage_bytes"}))
     assert json.loads(json.dumps(need.to_dict())) == {
-        "file_bytes": 400, "peak_activation_bytes": 100, "macs": 7,
-        "measured": ["file_bytes", "macs"],
+        "storage_bytes": 400, "ram_bytes": 100, "macs": 7,
+        "measured": ["macs", "storage_bytes"],
     }  # fmt: skip

@@ -50,5 +50,5 @@ class TestEstimateAgainstFile:
     def test_the_file_is_estimated_within_5_percent_and_hardly_ever_too_low(
         self, both: tuple[Graph, Path]
     ) -> None:
-        estimated, measured = footprint(both[0]).file_bytes, both[1].stat().st_size
+        estimated, measured = footprint(both[0]).storage_bytes, both[1].stat().st_size
         assert 0.99 <= estimated / measured <= 1.05

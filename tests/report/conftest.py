@@ -38,7 +38,7 @@ def data(example: Example) -> ReportData:
         labels=LabelSpace.of(["belt", "paper", "nylon"]),
         weighings=[
             Weighing(
-                footprint=Footprint(file_bytes=812_004, peak_activation_bytes=700_000, macs=9),
+                footprint=Footprint(storage_bytes=812_004, ram_bytes=700_000, macs=9),
                 source="from the exported file",
             )
         ],

@@ -53,6 +53,6 @@ def test_pictures_that_are_not_uint8_are_refused(data: ReportData, example: Exam
 
 def test_the_last_weighing_decides(data: ReportData) -> None:
     weighing = data.weighing
-    heavy = replace(weighing, footprint=replace(weighing.footprint, file_bytes=3_000_000))
+    heavy = replace(weighing, footprint=replace(weighing.footprint, storage_bytes=3_000_000))
     assert replace(data, weighings=[heavy, weighing]).verdict
     assert not replace(data, weighings=[weighing, heavy]).verdict

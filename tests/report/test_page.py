@@ -172,7 +172,7 @@ def test_origins_are_words_and_not_colours_alone(data: ReportData) -> None:
 
 
 def test_each_figure_of_a_footprint_has_its_own_origin(data: ReportData) -> None:
-    need = replace(data.weighing.footprint, measured=frozenset({"file_bytes"}))
+    need = replace(data.weighing.footprint, measured=frozenset({"storage_bytes"}))
     shown = replace(data, weighings=[replace(data.weighing, footprint=need)])
     text = Page(render(shown)).text
     assert "Network file812,004 measured" in text
@@ -183,8 +183,8 @@ def test_each_figure_of_a_footprint_has_its_own_origin(data: ReportData) -> None
 def test_activations_get_what_the_file_leaves(data: ReportData) -> None:
     need = data.weighing.footprint
     assert activation_room(Budget(total_bytes=2_000_000), need) == 1_187_996
-    assert activation_room(Budget(total_bytes=2_000_000, peak_activation_bytes=5), need) == 5
-    assert activation_room(Budget(file_bytes=9), need) is None
+    assert activation_room(Budget(total_bytes=2_000_000, ram_bytes=5), need) == 5
+    assert activation_room(Budget(storage_bytes=9), need) is None
     small = replace(data, target=replace(data.target, budget=Budget(total_bytes=9)))
     assert "The network file alone is more than mcu-2mb holds." in Page(render(small)).text
 

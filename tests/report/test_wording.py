@@ -21,7 +21,7 @@ def with_budget(data: ReportData, budget: Budget) -> ReportData:
 
 
 def with_file_measured(data: ReportData) -> ReportData:
-    need = replace(data.weighing.footprint, measured=frozenset({"file_bytes"}))
+    need = replace(data.weighing.footprint, measured=frozenset({"storage_bytes"}))
     return replace(data, weighings=[replace(data.weighing, footprint=need)])
 
 
@@ -32,7 +32,7 @@ def test_a_network_that_fits_is_said_to_fit_with_its_figures(data: ReportData) -
 
 
 def test_a_network_that_does_not_fit_names_every_broken_limit(data: ReportData) -> None:
-    tight = Budget(total_bytes=1_500_000, file_bytes=800_000, macs=1_000)
+    tight = Budget(total_bytes=1_500_000, storage_bytes=800_000, macs=1_000)
     assert verdict_sentence(with_budget(data, tight)) == (
         "Does not fit mcu-2mb: the network file takes 812,004 of 800,000 bytes, 12,004 too"
         " many; needs 1,512,004 of 1,500,000 bytes, 12,004 too many"
@@ -46,9 +46,7 @@ def test_a_device_without_limits_claims_no_fit(data: ReportData) -> None:
 
 
 def test_a_measurement_is_said_to_be_one(data: ReportData) -> None:
-    measured = replace(
-        data.weighing.footprint, measured=frozenset({"file_bytes", "peak_activation_bytes"})
-    )
+    measured = replace(data.weighing.footprint, measured=frozenset({"storage_bytes", "ram_bytes"}))
     weighing = replace(data.weighing, footprint=measured, source="by the runtime")
     assert verdict_sentence(replace(data, weighings=[weighing])).endswith(
         "(measured by the runtime)"
@@ -66,7 +64,7 @@ def test_a_sum_of_a_measurement_and_an_estimate_names_both(data: ReportData) -> 
 
 
 def test_only_what_the_device_limits_is_told_of(data: ReportData) -> None:
-    said = verdict_sentence(with_budget(with_file_measured(data), Budget(file_bytes=900_000)))
+    said = verdict_sentence(with_budget(with_file_measured(data), Budget(storage_bytes=900_000)))
     assert said.endswith("(measured from the exported file)")
 
 

@@ -2,10 +2,10 @@ from dataclasses import replace
 
 import pytest
 
-from frugalseg.core.budget import Budget, Footprint
+from frugalseg.core.budget import Footprint
 from frugalseg.core.errors import OverBudgetError
 from frugalseg.core.inputs import MIN_SIDE, InputSpec
-from frugalseg.cost.device import Device
+from frugalseg.cost.device import Device, Limits
 from frugalseg.cost.footprint import footprint
 from frugalseg.models.catalog import Architecture
 from frugalseg.search.ladder import LADDER, choose
@@ -17,7 +17,7 @@ SPEC = InputSpec(height=96, width=128)
 def device(margin: float = 0.0, **limits: int) -> Device:
     return Device(
         name="board", title="A board", runtime="litert", memory="shared",
-        budget=Budget(**limits), margin=margin,
+        budget=Limits(**limits), margin=margin,
     )  # fmt: skip
 
 
@@ -48,33 +48,33 @@ def test_without_limits_the_largest_is_taken() -> None:
     assert choice.reason == "the largest frugalnet there is fits"
 
 
-@pytest.mark.parametrize("file_bytes", [100_000, 300_000, 800_000])
-def test_the_choice_fits_and_the_next_larger_one_does_not(file_bytes: int) -> None:
-    board = device(file_bytes=file_bytes, margin=0.1)
+@pytest.mark.parametrize("storage_bytes", [100_000, 300_000, 800_000])
+def test_the_choice_fits_and_the_next_larger_one_does_not(storage_bytes: int) -> None:
+    board = device(storage_bytes=storage_bytes, margin=0.1)
     choice = choose(board, SPEC, 5)
-    assert choice.footprint.file_bytes <= file_bytes * 0.9
+    assert choice.footprint.storage_bytes <= storage_bytes * 0.9
     assert choice.larger is not None
-    assert choice.larger.excess[0].allowed == int(file_bytes * 0.9)
+    assert choice.larger.excess[0].allowed == int(storage_bytes * 0.9)
     step = (choice.architecture.settings["width"], choice.architecture.settings["depth"])
     following = LADDER[LADDER.index(step) + 1]
-    assert not board.target.check(estimate(*following))
-    assert "the next larger one does not fit with the margin: file needs" in choice.reason
+    assert not board.design_budget.check(estimate(*following))
+    assert "the next larger one does not fit with the margin: storage needs" in choice.reason
 
 
 def test_the_network_takes_what_the_input_gives() -> None:
-    choice = choose(device(file_bytes=100_000), replace(SPEC, channels=1), 7)
+    choice = choose(device(storage_bytes=100_000), replace(SPEC, channels=1), 7)
     net = choice.architecture.build()
     assert (net.channels, net.num_classes) == (1, 7)
 
 
 def test_where_nothing_fits_a_smaller_picture_that_does_is_named() -> None:
     with pytest.raises(OverBudgetError, match="no frugalnet fits board at 96x128") as caught:
-        choose(device(peak_activation_bytes=30_000), SPEC, 5)
+        choose(device(ram_bytes=30_000), SPEC, 5)
     assert not caught.value.verdict
     named = InputSpec.parse(str(caught.value).partition("--size ")[2].partition(",")[0])
-    assert choose(device(peak_activation_bytes=30_000), named, 5).larger is not None
+    assert choose(device(ram_bytes=30_000), named, 5).larger is not None
 
 
 def test_where_no_size_helps_that_is_said() -> None:
     with pytest.raises(OverBudgetError, match=f"No input of {MIN_SIDE} px or more"):
-        choose(device(file_bytes=10_000), SPEC, 5)
+        choose(device(storage_bytes=10_000), SPEC, 5)

@@ -71,7 +71,7 @@ def test_an_artifact_is_written_and_opens(
     result = export(checkpoint, belt, out, tolerance=0, calibration=2)
     assert contents(out).keys() == {"manifest.json", "model.int8.tflite", "MODEL_CARD.md"}
     assert result.scores == evaluate(out, belt).scores
-    assert result.footprint.file_bytes == result.file.stat().st_size
+    assert result.footprint.storage_bytes == result.file.stat().st_size
     assert Segmenter.open(out).manifest == result.manifest
     assert result.manifest.scored_on == "val, 2 pictures"
 

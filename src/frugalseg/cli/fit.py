@@ -57,10 +57,10 @@ def finish(result: "FitResult", out: Path) -> None:
         table(
             ["network", f"frugalnet, width {settings['width']}, depth {settings['depth']}"],
             [
-                ["file", f"{need.file_bytes:,} bytes (measured)"],
+                ["file", f"{need.storage_bytes:,} bytes (measured)"],
                 [
                     "peak activations",
-                    f"{need.peak_activation_bytes:,} bytes (from the file's graph)",
+                    f"{need.ram_bytes:,} bytes (from the file's graph)",
                 ],
                 ["chosen", result.choice.reason],
                 [result.device.name, "fits" if verdict else f"does not fit: {verdict}"],

@@ -37,6 +37,7 @@ def _main(
 
 
 app.add_typer(data.app, name="data")
+app.add_typer(devices.app, name="devices")
 app.command("demo")(demo.demo)
 app.command("fit")(fit.fit)
 app.command("train")(train.train)
@@ -44,7 +45,6 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("weigh")(weigh.weigh)
 app.command("export")(export.export)
 app.command("segment")(segment.segment)
-app.command("devices")(devices.devices)
 
 
 def main() -> None:

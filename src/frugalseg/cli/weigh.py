@@ -88,8 +88,10 @@ def _print(report: "WeighReport") -> None:
         counted = ", ".join(f"{name} ({n})" for name, n in report.uncounted.items())
         print(f"\nnot counted: {counted}")
     if report.verdict is not None:
-        said = report.verdict if report.fits else f"does not fit: {report.verdict}"
+        said = report.verdict if report.verdict else f"does not fit: {report.verdict}"
         print(f"\n{report.device}: {said}; estimates leave the device's margin free")
+        for refusal in report.refusals:
+            print(f"{report.device} {refusal}")
 
 
 def _origin(report: "WeighReport", figure: str) -> str:

@@ -11,35 +11,35 @@ Origin = Literal["estimated", "measured"]
 
 FIGURES: Mapping[str, frozenset[str]] = MappingProxyType(
     {
-        "file_bytes": frozenset({"file_bytes"}),
-        "peak_activation_bytes": frozenset({"peak_activation_bytes"}),
-        "total_bytes": frozenset({"file_bytes", "peak_activation_bytes"}),
+        "storage_bytes": frozenset({"storage_bytes"}),
+        "ram_bytes": frozenset({"ram_bytes"}),
+        "total_bytes": frozenset({"storage_bytes", "ram_bytes"}),
         "macs": frozenset({"macs"}),
     }
 )
 """The figures of a footprint, each with the fields that it is the sum of."""
 
-_FIELDS = ("file_bytes", "peak_activation_bytes", "macs")
+_FIELDS = ("storage_bytes", "ram_bytes", "macs")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Footprint:
     """What one forward pass needs on a device: a fact, never a limit.
 
-    `file_bytes` is the size of the network file; `peak_activation_bytes` the largest sum of
-    tensors that are alive at one operator. `measured` names the fields that were measured;
-    the others are estimates.
+    `storage_bytes` is what the network takes where the device keeps it, in most cases its file;
+    `ram_bytes` what it needs while it runs, counted as the device's runtime does. `measured`
+    names the fields that were measured; the others are estimates.
 
     >>> need = Footprint(
-    ...     file_bytes=400_000, peak_activation_bytes=90_000, macs=7,
-    ...     measured=frozenset({"file_bytes"}),
+    ...     storage_bytes=400_000, ram_bytes=90_000, macs=7,
+    ...     measured=frozenset({"storage_bytes"}),
     ... )
-    >>> need.total_bytes, need.origin_of("file_bytes"), need.origin_of("total_bytes")
+    >>> need.total_bytes, need.origin_of("storage_bytes"), need.origin_of("total_bytes")
     (490000, 'measured', 'estimated')
     """
 
-    file_bytes: int
-    peak_activation_bytes: int
+    storage_bytes: int
+    ram_bytes: int
     macs: int
     measured: frozenset[str] = frozenset()
 
@@ -49,8 +49,8 @@ class Footprint:
 
     @property
     def total_bytes(self) -> int:
-        """File and activations together, for devices where both share one memory."""
-        return self.file_bytes + self.peak_activation_bytes
+        """Both together, for devices where they share one memory."""
+        return self.storage_bytes + self.ram_bytes
 
     def origin_of(self, name: str) -> Origin:
         """Say where a figure comes from; a sum is measured only if all its parts are."""
@@ -97,13 +97,13 @@ class Budget:
     """The limits of a device in bytes and multiply-accumulates; `None` where it sets none.
 
     >>> board = Budget(total_bytes=2_000_000)
-    >>> need = Footprint(file_bytes=400_000, peak_activation_bytes=1_700_000, macs=0)
+    >>> need = Footprint(storage_bytes=400_000, ram_bytes=1_700_000, macs=0)
     >>> print(board.check(need))
     total needs 2,100,000 bytes of 2,000,000 (100,000 too many)
     """
 
-    file_bytes: int | None = None
-    peak_activation_bytes: int | None = None
+    storage_bytes: int | None = None
+    ram_bytes: int | None = None
     total_bytes: int | None = None
     macs: int | None = None
 
@@ -115,8 +115,8 @@ class Budget:
     def limits(self) -> dict[str, int | None]:
         """Name each limit."""
         return {
-            "file_bytes": self.file_bytes,
-            "peak_activation_bytes": self.peak_activation_bytes,
+            "storage_bytes": self.storage_bytes,
+            "ram_bytes": self.ram_bytes,
             "total_bytes": self.total_bytes,
             "macs": self.macs,
         }

@@ -1,65 +1,173 @@
 """Device: a target and its limits, read from a TOML file. A user can bring one.
 
+like = "mcu-2mb"                 # optional: start from this device; a table replaces its table
 title = "Door bell, 1 MB"        # for people
-runtime = "tflite-micro"         # litert | tflite-micro
-memory = "shared"                # shared: file and activations in one memory
-                                 # separate: each its own; file: only the file is limited
-margin = 0.05                    # share of each limit that `fit` keeps free; default 0
-default_input = "96x128"         # optional: the size when the user names none
+runtime = "tflite-micro"         # litert | tflite-micro | imx500: what runs the network, and so
+                                 # how memory is planned
+memory = "shared"                # shared: network and working memory in one
+                                 # separate: each its own; storage: only what is kept is limited
+margin = 0.05                    # share of each limit that an estimate must leave free; default 0
+channel_multiple = 1             # channels are stored in multiples of this
+weight_bits = [8]                # what its kernels take
+activation_bits = [8]
+toolchain = "tflm"               # optional: the maker's tool that confirms
 notes = "..."                    # optional
 sources = ["..."]                # optional: where the figures come from
 
 [budget]                         # each optional: what is absent is not limited
-file_bytes = 1_000_000
-peak_activation_bytes = 300_000
-total_bytes = 1_000_000          # file and peak activations together
+storage_bytes = 1_000_000        # flash: the network file
+ram_bytes = 300_000              # while it runs
+total_bytes = 1_000_000          # both together
 macs = 50_000_000
+
+[reserved]                       # what firmware and camera take of it; default 0
+ram_bytes = 40_000               # also: storage_bytes, total_bytes
+
+[input]
+default = "96x128"               # the size when the user names none
+least = "64x64"
+most = "640x640"
+channels = [1, 3]
+normalised_by = "network"        # or device
+letterbox = true                 # whether the picture can be padded
+
+[operators]                      # names as TFLite has them, in small letters
+only = ["conv_2d", "relu"]       # either these alone,
+without = ["gelu"]               # or all but these
+most_inputs = {concatenation = 10}
 """
 
 import tomllib
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from frugalseg.core.budget import Budget, Footprint, Verdict
 from frugalseg.core.errors import ConfigError, unknown
 from frugalseg.core.inputs import InputSpec
+from frugalseg.core.parse import parse
+from frugalseg.cost.aten import NAMESAKES, RENAMED
+from frugalseg.cost.graph import Graph
 
-Runtime = Literal["litert", "tflite-micro"]
-Memory = Literal["file", "separate", "shared"]
 MAX_FILE_BYTES = 1_000_000
 SUFFIX = ".toml"
+# What an operator may be called: as in our graphs, and what TFLite knows beside.
+KINDS = frozenset({
+    *NAMESAKES, *RENAMED.values(), "attention", "batch_matmul", "conv_2d", "depthwise_conv_2d",
+    "dequantize", "fully_connected", "one_hot", "quantize", "range", "reduce_any", "reduce_prod",
+    "reshape", "scatter_nd", "select", "sign", "strided_slice", "topk_v2", "transpose",
+    "transpose_conv",
+})  # fmt: skip
+
+Runtime = Literal["litert", "tflite-micro", "imx500"]
+Bytes = Annotated[int, Field(gt=0, strict=True)]
+Taken = Annotated[int, Field(ge=0, strict=True)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Device:
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Limits(_Part):
+    """The `[budget]` table, in bytes and multiply-accumulates."""
+
+    storage_bytes: Bytes | None = None
+    ram_bytes: Bytes | None = None
+    total_bytes: Bytes | None = None
+    macs: Bytes | None = None
+
+
+class Reserved(_Part):
+    """The `[reserved]` table: bytes that are not the network's to use."""
+
+    storage_bytes: Taken = 0
+    ram_bytes: Taken = 0
+    total_bytes: Taken = 0
+
+
+class InputLimits(_Part):
+    """The `[input]` table; sizes as HEIGHTxWIDTH."""
+
+    default: str | None = None
+    least: str | None = None
+    most: str | None = None
+    channels: tuple[Literal[1, 3], ...] = (1, 3)
+    normalised_by: Literal["network", "device"] = "network"
+    letterbox: bool = True
+
+    @field_validator("default", "least", "most")
+    @classmethod
+    def _is_a_size(cls, text: str | None) -> str | None:
+        try:
+            return text if text is None else str(InputSpec.parse(text))
+        except ConfigError as wrong:
+            raise ValueError(str(wrong)) from wrong
+
+
+class Operators(_Part):
+    """The `[operators]` table."""
+
+    only: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    most_inputs: dict[str, Annotated[int, Field(gt=0, strict=True)]] = {}
+
+    @model_validator(mode="after")
+    def _exist(self) -> Self:
+        if self.only and self.without:
+            raise ValueError("give only, or without, not both")
+        for name in (*self.only, *self.without, *self.most_inputs):
+            if name not in KINDS:
+                raise ValueError(str(unknown("operator", name, KINDS)))
+        return self
+
+
+class Device(_Part):
     """A target: its limits, what runs the network there, how its memory is divided."""
 
     name: str
+    like: str | None = None
     title: str
     runtime: Runtime
-    memory: Memory
-    budget: Budget
-    margin: float = 0.0
-    default_input: InputSpec | None = None
+    memory: Literal["shared", "separate", "storage"]
+    limits: Limits = Field(default=Limits(), alias="budget")
+    reserved: Reserved = Reserved()
+    margin: float = Field(default=0.0, ge=0, lt=1)
+    input: InputLimits = InputLimits()
+    operators: Operators = Operators()
+    channel_multiple: int = Field(default=1, ge=1, strict=True)
+    weight_bits: tuple[Literal[2, 4, 8, 16, 32], ...] = (8,)
+    activation_bits: tuple[Literal[8, 16, 32], ...] = (8,)
+    toolchain: Literal["tflm", "imx500"] | None = None
     notes: str = ""
     sources: tuple[str, ...] = ()
 
-    def __post_init__(self) -> None:
-        for key, allowed in (("runtime", Runtime), ("memory", Memory)):
-            if getattr(self, key) not in get_args(allowed):
-                raise unknown(key, str(getattr(self, key)), get_args(allowed))
-        if not 0 <= self.margin < 1:
-            raise ConfigError(
-                f"margin is the share of the budget kept free, 0 to under 1; got {self.margin}"
-            )
+    @model_validator(mode="after")
+    def _leaves_something(self) -> Self:
+        for name, taken in self.reserved:
+            limit = getattr(self.limits, name)
+            if taken and (limit is None or taken >= limit):
+                raise ValueError(f"reserved {name} {taken:,} leave nothing of {limit}")
+        return self
 
     @property
-    def target(self) -> Budget:
+    def budget(self) -> Budget:
+        """What the network may use: the limits less what is reserved."""
+        taken = self.reserved.model_dump()
+        return Budget(
+            **{
+                name: None if limit is None else limit - taken.get(name, 0)
+                for name, limit in self.limits
+            }
+        )
+
+    @property
+    def design_budget(self) -> Budget:
         """The budget less the margin: what an estimate must keep to.
 
-        >>> load_device("mcu-2mb").target.total_bytes
+        >>> load_device("mcu-2mb").design_budget.total_bytes
         1900000
         """
         return Budget(
@@ -74,21 +182,51 @@ class Device:
 
         A sum with an estimate in it is an estimate.
         """
-        whole, target = self.budget.limits(), self.target.limits()
+        whole, design = self.budget.limits(), self.design_budget.limits()
         return Budget(
             **{
-                name: (whole if footprint.origin_of(name) == "measured" else target)[name]
+                name: (whole if footprint.origin_of(name) == "measured" else design)[name]
                 for name in whole
             }
         ).check(footprint)
 
+    def refusals(self, graph: Graph, spec: InputSpec) -> list[str]:
+        """Say why the device cannot run a network at all, whatever its size; empty if it can."""
+        return [*self._input_refusals(spec), *self._operator_refusals(graph)]
+
+    def _input_refusals(self, spec: InputSpec) -> list[str]:
+        told = []
+        if spec.channels not in self.input.channels:
+            told.append(f"takes pictures of {self.input.channels} channels, not {spec.channels}")
+        for text, compare in ((self.input.least, min), (self.input.most, max)):
+            bound = None if text is None else InputSpec.parse(text)
+            if bound and any(
+                compare(side, limit) != limit
+                for side, limit in zip(spec.size, bound.size, strict=True)
+            ):
+                told.append(
+                    f"takes pictures of {'at least' if compare is min else 'at most'}"
+                    f" {bound}, not {spec}"
+                )
+        return told
+
+    def _operator_refusals(self, graph: Graph) -> list[str]:
+        told: dict[str, None] = {}
+        for op in graph.ops:
+            allowed = op.kind in self.operators.only if self.operators.only else True
+            if not allowed or op.kind in self.operators.without:
+                told[f"has no operator {op.kind} (in {op.layer or 'the network'})"] = None
+            most = self.operators.most_inputs.get(op.kind)
+            if most is not None and len(op.reads) > most:
+                told[
+                    f"takes at most {most} inputs to {op.kind}, not {len(op.reads)}"
+                    f" (in {op.layer or 'the network'})"
+                ] = None
+        return list(told)
+
 
 def device_names() -> tuple[str, ...]:
-    """Names of the devices that come with frugalseg, sorted.
-
-    >>> device_names()
-    ('cpu', 'mcu-2mb', 'mcu-512k', 'smart-camera-10mb')
-    """
+    """Names of the devices that come with frugalseg, sorted."""
     shipped = files("frugalseg.cost").joinpath("devices").iterdir()
     return tuple(
         sorted(entry.name.removesuffix(SUFFIX) for entry in shipped if entry.name.endswith(SUFFIX))
@@ -98,17 +236,34 @@ def device_names() -> tuple[str, ...]:
 def load_device(name_or_path: str | Path) -> Device:
     """Read a device by name, or from a TOML file (a path that ends in .toml).
 
-    >>> load_device("smart-camera-10mb").budget.file_bytes
+    Raises ConfigError, with every mistake, for what is not the description of a device.
+
+    >>> load_device("smart-camera-10mb").budget.storage_bytes
     10000000
     """
-    if str(name_or_path).endswith(SUFFIX):
+    values, where = _values(str(name_or_path))
+    return parse(Device, {**values, "name": Path(name_or_path).stem}, f"{where} is wrong")
+
+
+def _values(name_or_path: str) -> tuple[dict[str, Any], str]:
+    """Return the file's values, with those of the device that it is like below them."""
+    if name_or_path.endswith(SUFFIX):
         path = Path(name_or_path)
-        return _parse(path.stem, _text(path), str(path))
-    name = str(name_or_path)
-    if name not in device_names():
-        raise unknown("device", name, device_names())
-    source = files("frugalseg.cost").joinpath("devices", name + SUFFIX)
-    return _parse(name, source.read_text(encoding="utf-8"), f"device {name}")
+        values, where = _toml(_text(path), str(path)), f"the device file {path}"
+    else:
+        if name_or_path not in device_names():
+            raise unknown("device", name_or_path, device_names())
+        source = files("frugalseg.cost").joinpath("devices", name_or_path + SUFFIX)
+        where = f"the device {name_or_path}"
+        values = _toml(source.read_text(encoding="utf-8"), where)
+    if "name" in values:
+        raise ConfigError(f"{where} is wrong: a device is named like its file; leave `name` out")
+    if (like := values.get("like")) is None:
+        return values, where
+    if like not in device_names():
+        raise unknown(f"device to be like, in {where},", str(like), device_names())
+    below: Mapping[str, Any] = _values(str(like))[0]
+    return {**below, **values}, where
 
 
 def _text(path: Path) -> str:
@@ -120,50 +275,8 @@ def _text(path: Path) -> str:
         raise ConfigError(f"cannot read the device file {path}: {wrong}") from wrong
 
 
-def _parse(name: str, text: str, where: str) -> Device:
+def _toml(text: str, where: str) -> dict[str, Any]:
     try:
-        values = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as wrong:
         raise ConfigError(f"{where} is not TOML: {wrong}") from wrong
-    known = [field.name for field in fields(Device) if field.name != "name"]
-    _check_keys(values, known, f"key in {where}")
-    for key in ("title", "runtime", "memory"):
-        if key not in values:
-            raise ConfigError(f"{where} lacks {key!r}; it needs title, runtime and memory")
-    problems = [
-        f"{key} must be {expected}, got {values[key]!r}"
-        for key, (types, expected) in TYPES.items()
-        if key in values and not isinstance(values[key], types)
-    ]
-    if problems:
-        raise ConfigError(f"{where}: " + "; ".join(problems))
-    if "default_input" in values:
-        values["default_input"] = InputSpec.parse(values["default_input"])
-    values["sources"] = tuple(values.get("sources", ()))
-    return Device(**{**values, "name": name, "budget": _budget(values.get("budget", {}), where)})
-
-
-TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
-    "title": (str, "text"),
-    "runtime": (str, "text"),
-    "memory": (str, "text"),
-    "notes": (str, "text"),
-    "default_input": (str, "a size such as '96x128'"),
-    "margin": ((int, float), "a number"),
-    "sources": (list, "a list of texts"),
-    "budget": (dict, "a table of limits"),
-}
-
-
-def _budget(limits: dict[str, Any], where: str) -> Budget:
-    _check_keys(limits, [field.name for field in fields(Budget)], f"limit in {where}")
-    for name, limit in limits.items():
-        if type(limit) is not int:
-            raise ConfigError(f"{where}: {name} must be a whole number, got {limit!r}")
-    return Budget(**limits)
-
-
-def _check_keys(values: dict[str, Any], known: list[str], what: str) -> None:
-    for key in values:
-        if key not in known:
-            raise unknown(what, key, known)

@@ -5,7 +5,7 @@ the format, which was fitted to files as `export` writes them (static int8, weig
 tensor names of a few letters): see `FILE_BYTES` and its neighbours.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
@@ -43,8 +43,9 @@ class WeighReport:
     `weight_bytes["fp32"]` is four bytes for each parameter. `weight_bytes["int8"]` is what is
     stored after norms are folded: a byte for each weight, and for each output channel an int32
     bias and a float scale. Of a file, `weight_bytes` is what it stores, by element type.
-    `uncounted` are operators whose multiply-accumulates are not known. `device` and `verdict`
-    are there if the report is for a device.
+    `uncounted` are operators whose multiply-accumulates are not known. `device`, `verdict` and
+    `refusals`, why the device could not run it whatever its size, are there if the report is for
+    a device.
     """
 
     params: int
@@ -59,21 +60,22 @@ class WeighReport:
     measured: tuple[str, ...] = ()
     device: str | None = None
     verdict: Verdict | None = None
+    refusals: tuple[str, ...] = ()
 
     @property
     def footprint(self) -> Footprint:
         """What the network needs on a device."""
         return Footprint(
-            file_bytes=self.file_bytes,
-            peak_activation_bytes=self.peak_activation_bytes,
+            storage_bytes=self.file_bytes,
+            ram_bytes=self.peak_activation_bytes,
             macs=self.macs,
-            measured=frozenset(self.measured) - {"weight_bytes"},
+            measured=frozenset({"storage_bytes"} if "file_bytes" in self.measured else ()),
         )
 
     @property
     def fits(self) -> bool | None:
         """Whether the network fits the device; None without one."""
-        return None if self.verdict is None else bool(self.verdict)
+        return None if self.verdict is None else bool(self.verdict) and not self.refusals
 
     @property
     def excess(self) -> Mapping[str, int] | None:
@@ -82,16 +84,18 @@ class WeighReport:
             return None
         return {e.resource: e.needed - e.allowed for e in self.verdict.excess}
 
-    def for_device(self, device: Device) -> Self:
+    def for_device(self, device: Device, refusals: Sequence[str] = ()) -> Self:
         """Return this report with the verdict for a device."""
-        return replace(self, device=device.name, verdict=device.check(self.footprint))
+        verdict = device.check(self.footprint)
+        return replace(self, device=device.name, verdict=verdict, refusals=tuple(refusals))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON; `device`, `fits` and `excess` only with a device."""
         values = asdict(self)
-        del values["device"], values["verdict"]
+        del values["device"], values["verdict"], values["refusals"]
         if self.verdict is not None:
             values |= {"device": self.device, "fits": self.fits, "excess": self.excess}
+            values |= {"refusals": self.refusals}
         return values
 
 
@@ -133,11 +137,11 @@ def footprint(graph: Graph) -> Footprint:
     >>> conv = Op(name="conv", kind="conv_2d", reads=("a",), writes=("b",), macs=800,
     ...           weight_elements=8, bias_elements=2)
     >>> footprint(chain(conv, shapes={"a": (400,), "b": (200,)}))
-    Footprint(file_bytes=1926, peak_activation_bytes=600, macs=800, measured=frozenset())
+    Footprint(storage_bytes=1926, ram_bytes=600, macs=800, measured=frozenset())
     """
     return Footprint(
-        file_bytes=file_bytes(graph),
-        peak_activation_bytes=peak(graph).bytes,
+        storage_bytes=file_bytes(graph),
+        ram_bytes=peak(graph).bytes,
         macs=graph.macs,
     )
 

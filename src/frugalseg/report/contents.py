@@ -15,7 +15,7 @@ from frugalseg.core.records import Record
 from frugalseg.metrics.scores import Scores
 
 MAX_EXAMPLES = 8
-_PARTS = {"file_bytes": "file", "peak_activation_bytes": "activations", "macs": "MACs"}
+_PARTS = {"storage_bytes": "file", "ram_bytes": "activations", "macs": "MACs"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Weighing:
     """A footprint and how it came about; `source` follows an origin in a sentence.
 
     >>> need = Footprint(
-    ...     file_bytes=7, peak_activation_bytes=5, macs=3, measured=frozenset({"file_bytes"})
+    ...     storage_bytes=7, ram_bytes=5, macs=3, measured=frozenset({"storage_bytes"})
     ... )
     >>> weighing = Weighing(footprint=need, source="from the exported file")
     >>> weighing.origin(["macs"])

@@ -123,20 +123,20 @@ def _view(data: ReportData) -> dict[str, Any]:
 
 def activation_room(budget: Budget, footprint: Footprint) -> int | None:
     """Bytes that a device leaves to activations beside this file; None if it sets no limit."""
-    rooms = [budget.peak_activation_bytes] if budget.peak_activation_bytes else []
+    rooms = [budget.ram_bytes] if budget.ram_bytes else []
     if budget.total_bytes:
-        rooms.append(budget.total_bytes - footprint.file_bytes)
+        rooms.append(budget.total_bytes - footprint.storage_bytes)
     return min(rooms, default=None)
 
 
 def _budget_bars(budget: Budget, footprint: Footprint) -> Iterator[BudgetBar]:
-    file = ("file", "network file", footprint.file_bytes)
-    live = ("live", "activations at the peak", footprint.peak_activation_bytes)
+    file = ("file", "network file", footprint.storage_bytes)
+    live = ("live", "activations at the peak", footprint.ram_bytes)
     macs = ("macs", "multiply-accumulates", footprint.macs)
     bars = (
         ("File and activations", budget.total_bytes, [file, live]),
-        ("Network file", budget.file_bytes, [file]),
-        ("Activations", budget.peak_activation_bytes, [live]),
+        ("Network file", budget.storage_bytes, [file]),
+        ("Activations", budget.ram_bytes, [live]),
         ("Multiply-accumulates", budget.macs, [macs]),
     )
     set_bars = [bar for bar in bars if bar[1] is not None]

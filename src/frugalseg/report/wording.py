@@ -16,8 +16,8 @@ ROUNDING = 1e-9
 
 _PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 _WHAT = {
-    "file_bytes": ("the network file takes", "bytes"),
-    "peak_activation_bytes": ("activations take", "bytes"),
+    "storage_bytes": ("the network file takes", "bytes"),
+    "ram_bytes": ("activations take", "bytes"),
     "total_bytes": ("needs", "bytes"),
     "macs": ("needs", "multiply-accumulates"),
 }

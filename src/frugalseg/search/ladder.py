@@ -41,12 +41,15 @@ class Choice:
 def choose(device: Device, spec: InputSpec, num_classes: int) -> Choice:
     """Return the largest frugalnet whose estimate keeps to the device's budget less its margin.
 
-    Raises OverBudgetError, with what is missing and what would help, where not even the smallest
-    one fits.
+    Raises ConfigError for an input that the device does not take; OverBudgetError, with what is
+    missing and what would help, where not even the smallest one fits.
     """
     larger: Verdict | None = None
     for architecture in reversed(_ladder(spec, num_classes)):
-        estimate = _estimate(architecture, spec)
+        graph = trace(architecture.build(), spec)
+        if refusals := device.refusals(graph, spec):
+            raise ConfigError(f"{device.name} {'; '.join(refusals)}")
+        estimate = footprint(graph)
         verdict = device.check(estimate)
         if verdict:
             return Choice(architecture=architecture, footprint=estimate, larger=larger)

@@ -2,23 +2,22 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
 from frugalseg.core.errors import ConfigError, unknown
 from frugalseg.core.inputs import InputSpec
+from frugalseg.core.parse import parse
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
 LEAST_SCALE, MOST_SCALE = 0.1, 8.0
@@ -159,11 +158,7 @@ def load_recipe(source: str | Path, settings: Sequence[str] = ()) -> Recipe:
 
 def recipe_from(values: Mapping[str, Any]) -> Recipe:
     """Check plain values and build the recipe."""
-    try:
-        return Recipe.model_validate(dict(values))
-    except ValidationError as wrong:
-        lines = [_explain(e) for e in wrong.errors()]
-        raise ConfigError("the recipe is wrong: " + "; ".join(lines)) from wrong
+    return parse(Recipe, values, "the recipe is wrong")
 
 
 def with_time(recipe: Recipe, time: str | float) -> Recipe:
@@ -237,22 +232,3 @@ def _number(value: Any) -> Any:
     if isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value):
         return float(value)
     return value
-
-
-def _explain(error: Any) -> str:
-    where = ".".join(str(part) for part in error["loc"]) or "length"
-    if error["type"] != "extra_forbidden":
-        return f"{where}: {error['msg'].removeprefix('Value error, ')} (got {error['input']!r})"
-    *path, key = error["loc"]
-    known = _keys(path)
-    near = get_close_matches(str(key), known, n=1)
-    hint = f", did you mean {near[0]!r}?" if near else "."
-    return f"unknown key {where!r}{hint} Known here: {', '.join(known)}"
-
-
-def _keys(path: Sequence[str | int]) -> list[str]:
-    part: Any = Recipe
-    for name in path:
-        annotation = part.model_fields[name].annotation
-        part = next((a for a in get_args(annotation) if isinstance(a, type)), annotation)
-    return sorted(part.model_fields)

@@ -14,8 +14,6 @@ from frugalseg.core.files import check_folder, complete_folder, sha256, write_te
 from frugalseg.core.progress import Progress, silent
 from frugalseg.core.records import this_machine
 from frugalseg.cost.device import Device, load_device
-from frugalseg.cost.peak import peak
-from frugalseg.cost.tflite import read_tflite
 from frugalseg.data.catalog import open_dataset
 from frugalseg.data.dataset import Dataset
 from frugalseg.export.calibration import calibration_pictures
@@ -30,6 +28,7 @@ from frugalseg.runtime.segmenter import Segmenter
 from frugalseg.training.checkpoint import Checkpoint, load_checkpoint
 from frugalseg.training.validation import score_split, torch_predictor
 from frugalseg.workflows.evaluate import same_classes
+from frugalseg.workflows.weigh import weigh_file
 
 CARD = "MODEL_CARD.md"
 PROBES = 4
@@ -72,16 +71,25 @@ class ExportWish:
                 raise unknown("format", name, FORMATS)
         if len(set(self.formats)) < len(self.formats):
             raise ConfigError(f"each format once, got {', '.join(self.formats)}")
-        first = FORMATS[self.formats[0]]
-        if self.device is not None and (first.engine, first.precision) != ("litert", "int8"):
-            raise ConfigError(
-                f"{self.device.name} runs int8 LiteRT files: the first format must be litert_int8,"
-                f" got {self.formats[0]}"
-            )
+        self._check_device()
         if not self.tolerance_points >= 0:
             raise ConfigError(f"tolerance must be 0 or more points, got {self.tolerance_points}")
         if self.calibration < 1:
             raise ConfigError(f"calibration must be 1 or more pictures, got {self.calibration}")
+
+    def _check_device(self) -> None:
+        if self.device is None:
+            return
+        if self.device.runtime == "imx500":
+            raise ConfigError(
+                f"files for {self.device.name} cannot be made yet; `weigh` knows the device"
+            )
+        first = FORMATS[self.formats[0]]
+        if (first.engine, first.precision) != ("litert", "int8"):
+            raise ConfigError(
+                f"{self.device.name} runs int8 LiteRT files: the first format must be litert_int8,"
+                f" got {self.formats[0]}"
+            )
 
 
 def export(
@@ -147,7 +155,7 @@ def export_checkpoint(
             )  # fmt: skip
             entries.append(_entry(draft, form, score.to_dict(kept.labels.names), gap))
             scores.append(score)
-        need = weigh_file(draft / entries[0].path, wish.device)
+        need = _weighed(draft / entries[0].path, wish.device)
         manifest = _manifest(kept, entries, float_scores, dataset, wish)
         manifest = manifest.model_copy(update={"footprint": need.to_dict()})
         manifest.save(draft)
@@ -181,29 +189,24 @@ def _version(library: str) -> str | None:
         return None
 
 
-def weigh_file(path: Path, device: Device | None) -> Footprint:
-    """Weigh a network file; raises OverBudgetError where it does not fit the device.
+def _weighed(path: Path, device: Device | None) -> Footprint:
+    """Weigh a network file; raises OverBudgetError where the device cannot hold or run it.
 
-    Bytes of the file are measured; activations follow from its graph (not for ONNX, where they
-    are given as 0), and keep the device's margin: it stands for what is not modelled.
+    Bytes of the file are measured; memory follows from its graph (not for ONNX, where it is
+    given as 0), and keeps the device's margin: that stands for what is not modelled.
     """
-    macs = activations = 0
-    if path.suffix == ".tflite":
-        graph = read_tflite(path)
-        macs, activations = graph.macs, peak(graph).bytes
-    need = Footprint(
-        file_bytes=path.stat().st_size,
-        peak_activation_bytes=activations,
-        macs=macs,
-        measured=frozenset({"file_bytes"}),
-    )
-    if device is not None and not (verdict := device.check(need)):
+    if path.suffix != ".tflite":
+        storage = frozenset({"storage_bytes"})
+        return Footprint(storage_bytes=path.stat().st_size, ram_bytes=0, macs=0, measured=storage)
+    report = weigh_file(path, device)
+    if report.verdict is not None and not report.fits:
+        told = [str(report.verdict)] if not report.verdict else []
         raise OverBudgetError(
-            f"the exported file does not fit {device.name} (what is estimated keeps a margin of"
-            f" {device.margin:.0%}): {verdict}. No artifact was written.",
-            verdict,
+            f"the exported file does not fit {report.device} (what is estimated keeps the device's"
+            f" margin): {'; '.join([*told, *report.refusals])}. No artifact was written.",
+            report.verdict,
         )
-    return need
+    return report.footprint
 
 
 def _open(draft: Path, kept: Checkpoint, form: Format) -> Segmenter:

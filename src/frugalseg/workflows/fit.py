@@ -111,8 +111,8 @@ def _check_model(recipe: Recipe) -> None:
 
 def _input(size: str | None, recipe: Recipe, device: Device, report: DataReport) -> InputSpec:
     """Return the size named on the command line, or by the recipe, the device, the pictures."""
-    if size is None and recipe.input is None and device.default_input is not None:
-        size = str(device.default_input)
+    if size is None and recipe.input is None and device.input.default is not None:
+        size = device.input.default
     named = recipe if size is None else recipe.model_copy(update={"input": size})
     return input_of(named, report)
 

@@ -153,12 +153,12 @@ def _records(exported: ExportResult, estimate: Footprint) -> Sequence[Record]:
         "mIoU, float": exported.float_scores.miou,
         "mIoU, exported int8 file": exported.scores.miou,
         "pixel accuracy, exported int8 file": exported.scores.pixel_accuracy,
-        "bytes of the exported file": float(need.file_bytes),
+        "bytes of the exported file": float(need.storage_bytes),
     }
     estimated = {
-        "bytes of the file, before training": float(estimate.file_bytes),
-        "peak activation bytes, before training": float(estimate.peak_activation_bytes),
-        "peak activation bytes, from the graph of the file": float(need.peak_activation_bytes),
+        "bytes of the file, before training": float(estimate.storage_bytes),
+        "peak activation bytes, before training": float(estimate.ram_bytes),
+        "peak activation bytes, from the graph of the file": float(need.ram_bytes),
     }
     return [
         *(Record(name=n, value=v, kind="measured", on=machine) for n, v in measured.items()),

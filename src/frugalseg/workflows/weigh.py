@@ -5,11 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from frugalseg.core.errors import ConfigError
+from frugalseg.core.errors import ArtifactError, ConfigError
 from frugalseg.core.inputs import InputSpec
-from frugalseg.cost.device import load_device
+from frugalseg.cost.device import Device, load_device
 from frugalseg.cost.footprint import WeighReport
 from frugalseg.cost.footprint import weigh as weigh_graph
+from frugalseg.cost.graph import Graph
 from frugalseg.cost.tflite import read_tflite
 from frugalseg.models.catalog import MODELS, Architecture
 from frugalseg.trace import trace
@@ -37,18 +38,43 @@ def weigh(
     path = Path(model)
     if str(model) not in MODELS and path.suffix == ".tflite":
         _refuse(path, classes=classes, size=size, set=set)
-        report = _of_file(path)
-    elif str(model) not in MODELS and path.exists():
+        return weigh_file(path, target)
+    if str(model) not in MODELS and path.exists():
         _refuse(path, classes=classes, set=set)
         kept = load_checkpoint(path)
         spec = kept.input if size is None else _input(size, kept.input.channels)
-        report = weigh_graph(trace(kept.network(), spec))
+        network = kept.network()
     else:
         wanted = {"num_classes": 11 if classes is None else classes, **(set or {})}
         network = Architecture(name=str(model), settings=wanted).build()
         spec = _input(size or "360x480", wanted.get("channels", 3))
-        report = weigh_graph(trace(network, spec))
-    return report if target is None else report.for_device(target)
+    graph = trace(network, spec)
+    return _for_device(weigh_graph(graph), graph, spec, target)
+
+
+def weigh_file(path: Path, device: Device | None) -> WeighReport:
+    """Weigh a .tflite file. Raises ArtifactError for what is not one that takes one picture."""
+    graph = read_tflite(path)
+    report = replace(
+        weigh_graph(graph),
+        file_bytes=path.stat().st_size,
+        weight_bytes=graph.stored,
+        measured=("file_bytes", "weight_bytes"),
+    )
+    try:
+        _, height, width, channels = graph.tensors[graph.inputs[0]].shape
+        spec = InputSpec(height=height, width=width, channels=channels)
+    except (ValueError, IndexError, ConfigError) as wrong:
+        raise ArtifactError(f"{path} does not take one picture: {wrong}") from wrong
+    return _for_device(report, graph, spec, device)
+
+
+def _for_device(
+    report: WeighReport, graph: Graph, spec: InputSpec, device: Device | None
+) -> WeighReport:
+    if device is None:
+        return report
+    return report.for_device(device, device.refusals(graph, spec))
 
 
 def _input(size: str, channels: int) -> InputSpec:
@@ -59,13 +85,3 @@ def _refuse(path: Path, **given: object) -> None:
     """Refuse to describe what describes itself."""
     if told := [f"--{name}" for name, value in given.items() if value]:
         raise ConfigError(f"{path} knows its own: leave out {', '.join(told)}")
-
-
-def _of_file(path: Path) -> WeighReport:
-    graph = read_tflite(path)
-    return replace(
-        weigh_graph(graph),
-        file_bytes=path.stat().st_size,
-        weight_bytes=graph.stored,
-        measured=("file_bytes", "weight_bytes"),
-    )

@@ -1,0 +1,57 @@
+"""From plain values, as a YAML, TOML or JSON file gives them, to a checked model of them."""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from frugalseg.core.errors import ConfigError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def parse(kind: type[Model], values: Mapping[str, Any], what: str) -> Model:
+    """Check values and build the model; `what` names their source in the text of the error.
+
+    Raises ConfigError that names every mistake, and for an unknown key the nearest known one.
+
+    >>> class Board(BaseModel, extra="forbid"):
+    ...     title: str
+    >>> parse(Board, {"titel": "Bell"}, "bell.toml is wrong")
+    Traceback (most recent call last):
+    ...
+    frugalseg.core.errors.ConfigError: bell.toml is wrong: title: Field required; unknown key \
+'titel', did you mean 'title'? Known here: title
+    """
+    try:
+        return kind.model_validate(dict(values))
+    except ValidationError as wrong:
+        mistakes = [_explain(kind, error) for error in wrong.errors()]
+        raise ConfigError(f"{what}: " + "; ".join(mistakes)) from wrong
+
+
+def _explain(kind: type[BaseModel], error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        *path, key = error["loc"]
+        known = _keys(kind, path)
+        near = get_close_matches(str(key), known, n=1)
+        hint = f", did you mean {near[0]!r}?" if near else "."
+        return f"unknown key {where!r}{hint} Known here: {', '.join(known)}"
+    said = error["msg"].removeprefix("Value error, ")
+    got = "" if error["type"] == "missing" else f" (got {error['input']!r})"
+    return f"{where}: {said}{got}" if where else f"{said}{got}"
+
+
+def _keys(kind: Any, path: Sequence[str | int]) -> list[str]:
+    """Name the keys that are known below `path`, a list of keys."""
+    part = kind
+    for name in path:
+        annotation = _by_key(part)[name].annotation
+        part = next((a for a in get_args(annotation) if isinstance(a, type)), annotation)
+    return sorted(map(str, _by_key(part)))
+
+
+def _by_key(kind: type[BaseModel]) -> dict[str | int, Any]:
+    return {field.alias or name: field for name, field in kind.model_fields.items()}
