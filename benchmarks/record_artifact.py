@@ -12,6 +12,7 @@ from recording import write_records
 
 from frugalseg.core.records import Record, this_machine
 from frugalseg.runtime.manifest import Manifest
+from frugalseg.workflows.weigh import weigh_file
 
 SCORES = ("miou", "pixel_accuracy", "mean_class_accuracy", "fw_iou", "boundary_f1")
 
@@ -33,16 +34,16 @@ def main() -> None:
                 records.append(
                     Record(name=f"{form}/{name}", value=value, kind="measured", on=machine)
                 )
-    need = manifest.footprint or {}
+    report = weigh_file(wish.artifact / deployed.path, device=None)
     records += [
         Record(name="file_bytes", value=deployed.bytes, kind="measured", on=machine),
         Record(
             name="peak_activation_bytes",
-            value=need["peak_activation_bytes"],
+            value=report.peak_activation_bytes,
             kind="estimated",
             on="graph of the exported file",
         ),
-        Record(name="macs", value=need["macs"], kind="estimated", on="graph of the exported file"),
+        Record(name="macs", value=report.macs, kind="estimated", on="graph of the exported file"),
         Record(
             name="training_s",
             value=manifest.training["elapsed_s"],

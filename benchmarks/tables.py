@@ -73,7 +73,7 @@ def _accuracy_row(file: Mapping[str, Any]) -> str:
         *(f"{100 * values[n]:.1f} %" for n in ("float/miou", "int8/miou", "int8/pixel_accuracy")),
         f"{values['file_bytes']:,}",
         f"{values['peak_activation_bytes']:,}",
-        f"{values['training_s'] / 60:.0f} min",
+        f"{values['training_s'] / 60:.0f} min, {settings['steps']:,} steps",
     ]
     return "| " + " | ".join(cells) + " |\n"
 
