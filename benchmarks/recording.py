@@ -26,6 +26,7 @@ def write_records(
     values = {
         "theme": theme,
         "date": today,
+        "recorded": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": this_machine(),
         "commit": _commit(),
         "libraries": {name: version(name) for name in LIBRARIES},
@@ -39,7 +40,7 @@ def write_records(
 def read_records() -> list[dict[str, Any]]:
     """Read all record files, the oldest first."""
     files = [json.loads(p.read_text(encoding="utf-8")) for p in sorted(RECORDS.glob("*.json"))]
-    return sorted(files, key=lambda file: str(file["date"]))
+    return sorted(files, key=lambda file: (str(file["date"]), str(file.get("recorded", ""))))
 
 
 def _commit() -> str:

@@ -38,24 +38,32 @@ def filled(text: str) -> str:
 
 
 def accuracy() -> str:
-    """One row for each record of an artifact."""
+    """One row for each data set, network and device: the record that was made last."""
     head = (
         "| data | network | input | device | mIoU float | mIoU int8 | pixel accuracy | file, bytes"
         " | peak activations, bytes | training |\n|---|---|---|---|---|---|---|---|---|---|\n"
     )
-    return head + "".join(_accuracy_row(f) for f in read_records() if "recipe" in f["settings"])
+    rows = {}
+    for file in read_records():
+        if "recipe" in file["settings"]:
+            row = _accuracy_row(file)
+            rows[tuple(row.split("|")[1:5])] = row
+    return head + "".join(rows.values())
 
 
 def latency() -> str:
-    """Ratios of each latency record."""
-    rows = ["| network | engine | times the artifact |", "|---|---|---|"]
+    """One row for each machine and number of threads: ratios to the artifact."""
+    engines = ["ONNX Runtime fp32", "PyTorch channels_last", "PyTorch, norms folded"]
+    rows = [
+        f"| network | processor | threads | {' | '.join(engines)} |",
+        "|---" * (3 + len(engines)) + "|",
+    ]
     for file in read_records():
-        for record in file["records"]:
-            if record["name"].endswith("/ratio"):
-                engine = record["name"].removesuffix("/ratio")
-                rows.append(
-                    f"| {file['settings']['artifact']} | {engine} | {record['value']:.2f} |"
-                )
+        ratios = {r["name"]: r["value"] for r in file["records"] if r["name"].endswith("/ratio")}
+        if ratios:
+            told = [file["settings"]["artifact"], file["machine"], file["settings"]["threads"]]
+            told += [f"{ratios[f'{engine}/ratio']:.2f}" for engine in engines]
+            rows.append("| " + " | ".join(map(str, told)) + " |")
     return "\n".join(rows) + "\n"
 
 
