@@ -64,7 +64,8 @@ class TestWhatIsDeployed:
 
     def test_the_peak_names_the_layer(self) -> None:
         net = FrugalNet(FrugalNetConfig(num_classes=5, width=0.25, depth=1))
-        report = weigh(trace(net, InputSpec(height=64, width=96)))
+        spec = InputSpec(height=64, width=96)
+        report = weigh(record(net, spec), spec)
         assert report.peak_at == "stage2.0 conv_2d"
         assert report.layers[0].layer == "stage2.0"
 

@@ -74,7 +74,7 @@ def test_an_activation_stays_if_something_else_reads_before_it() -> None:
     assert [o.kind for o in fuse(graph).ops] == ["conv_2d", "relu", "add"]
 
 
-def test_a_norm_by_itself_is_a_product_and_a_sum() -> None:
+def test_a_norm_by_itself_is_spelled_out() -> None:
     shapes = dict.fromkeys("abcd", (1, 4, 8, 8))
     graph = chain(
         op("cat", "concatenation", "a", "b"),
@@ -82,7 +82,8 @@ def test_a_norm_by_itself_is_a_product_and_a_sum() -> None:
         op("relu", "relu", "c", "d"),
         shapes=shapes,
     )
-    assert [o.kind for o in fuse(graph).ops] == ["concatenation", "mul", "add"]
+    kinds = [o.kind for o in fuse(graph).ops]
+    assert kinds == ["concatenation", "sub", "mul", "mul", "add"]
 
 
 def test_prelu_is_spelled_out_as_litert_computes_it() -> None:
@@ -100,3 +101,98 @@ def test_fusing_twice_changes_nothing() -> None:
         shapes={"a": (1, 3, 8, 8), "b": (1, 4, 4, 4), "c": (1, 4, 4, 4)},
     )
     assert fuse(fuse(graph)) == fuse(graph)
+
+
+def kinds_of(*ops: Op, **shapes: tuple[int, ...]) -> list[str]:
+    return [o.kind for o in fuse(chain(*ops, shapes=shapes)).ops]
+
+
+MAP = (1, 4, 8, 8)
+POOL = Window(kernel=(3, 3), stride=(2, 2), padding=((1, 1), (1, 1)))
+
+
+def test_a_maximum_is_padded_by_an_operator_of_its_own() -> None:
+    pool = Op(name="pool", kind="max_pool_2d", reads=("a",), writes=("b",), window=POOL)
+    assert kinds_of(pool, a=MAP, b=(1, 4, 4, 4)) == ["padv2", "max_pool_2d"]
+
+
+def test_a_convolution_of_one_channel_is_depthwise() -> None:
+    assert kinds_of(op("c", "conv_2d", "a", "b"), a=(1, 1, 8, 8), b=MAP) == ["depthwise_conv_2d"]
+    assert kinds_of(op("c", "conv_2d", "a", "b"), a=(1, 2, 8, 8), b=MAP) == ["conv_2d"]
+
+
+def test_what_is_computed_twice_is_computed_once() -> None:
+    window = Window(kernel=(2, 2), stride=(2, 2))
+    half = (1, 4, 4, 4)
+    first, second, other = (
+        Op(name=w, kind=kind, reads=("a",), writes=(w,), window=window)
+        for w, kind in (("b", "max_pool_2d"), ("c", "max_pool_2d"), ("d", "average_pool_2d"))
+    )
+    fused = fuse(
+        chain(first, second, other, op("add", "add", "bc", "e"), op("sum", "add", "de", "f"),
+              shapes={"a": MAP, **dict.fromkeys("bcdef", half)})
+    )  # fmt: skip
+    assert [o.kind for o in fused.ops] == ["max_pool_2d", "average_pool_2d", "add", "add"]
+    assert fused.ops[2].reads == ("b",)
+
+
+def test_channels_are_padded_with_channels_first_and_so_is_a_sum_after_it() -> None:
+    wide = (1, 8, 8, 8)
+    graph = chain(
+        op("pad", "pad", "a", "b"), op("conv", "conv_2d", "a", "c"), op("add", "add", "cb", "d"),
+        shapes={"a": MAP, "b": wide, "c": wide, "d": wide},
+    )  # fmt: skip
+    kinds = [o.kind for o in fuse(graph).ops]
+    assert kinds == ["transpose", "pad", "conv_2d", "transpose", "add", "transpose"]
+    assert fuse(fuse(graph)) == fuse(graph)
+
+
+def test_what_has_no_int8_kernel_is_computed_in_float() -> None:
+    graph = chain(
+        op("exp", "exp", "a", "b"), op("log", "log", "b", "c"), op("relu", "relu", "c", "d"),
+        shapes=dict.fromkeys("abcd", MAP),
+    )  # fmt: skip
+    fused = fuse(graph)
+    assert [o.kind for o in fused.ops] == ["dequantize", "exp", "log", "quantize", "relu"]
+    assert [fused.tensors[o.writes[0]].element_bytes for o in fused.ops] == [4, 4, 4, 1, 1]
+
+
+def joined(*ops: Op, **shapes: tuple[int, ...]) -> list[str]:
+    """Return what the concatenation at the end reads through a QUANTIZE."""
+    fused = fuse(chain(*ops, shapes=shapes))
+    writer = {name: o for o in fused.ops for name in o.writes}
+    return [
+        writer[name].reads[0]
+        for name in fused.ops[-1].reads
+        if name in writer and writer[name].kind == "quantize"
+    ]
+
+
+def relu_conv(reads: str, middle: str, write: str) -> tuple[Op, Op]:
+    return op(middle, "conv_2d", reads, middle), op(write, "relu", middle, write)
+
+
+SHAPES = {**dict.fromkeys("abcdefg", MAP), "z": (1, 8, 8, 8)}
+
+
+class TestJoins:
+    def test_maps_that_nobody_else_reads_are_written_in_the_scale_of_the_join(self) -> None:
+        both = (*relu_conv("a", "b", "c"), *relu_conv("a", "d", "e"))
+        shapes = {k: v for k, v in SHAPES.items() if k in "abcdez"}
+        assert joined(*both, op("z", "concatenation", "ce", "z"), **shapes) == []
+
+    def test_a_resized_map_is_quantised_anew(self) -> None:
+        ops = (*relu_conv("a", "b", "c"), op("d", "resize_bilinear", "c", "d"))
+        more = relu_conv("a", "e", "f")
+        shapes = {k: v for k, v in SHAPES.items() if k in "abcdefz"}
+        assert joined(*ops, *more, op("z", "concatenation", "df", "z"), **shapes) == ["d"]
+
+    def test_a_positive_map_that_others_read_is_not_if_all_are_positive(self) -> None:
+        ops = (*relu_conv("a", "b", "c"), op("d", "resize_bilinear", "c", "d"))
+        shapes = {k: v for k, v in SHAPES.items() if k in "abcdz"}
+        assert joined(*ops, op("z", "concatenation", "cd", "z"), **shapes) == ["d"]
+
+    def test_a_positive_map_that_others_read_is_if_another_is_signed(self) -> None:
+        ops = (*relu_conv("a", "b", "c"), op("e", "relu6", "c", "e"), op("d", "conv_2d", "e", "d"))
+        shapes = {k: v for k, v in SHAPES.items() if k in "abcdez"}
+        assert joined(*ops, op("z", "concatenation", "cd", "z"), **shapes) == ["c"]

@@ -152,3 +152,34 @@ def test_the_bytes_of_the_weights_are_told_by_element_type(tmp_path: Path) -> No
     net.op("MUL", [first, scale], last := net.tensor(1, 4, 4, 5))
     graph = read_tflite(net.write(tmp_path / "net.tflite", [image], [last]))
     assert graph.stored == {"int8": 15, "int32": 20, "fp32": 20}
+
+
+def test_without_views_a_reshape_writes_a_tensor_of_its_own(network: Path) -> None:
+    graph = read_tflite(network, views=False)
+    assert [op.kind for op in graph.ops] == [
+        "conv_2d", "depthwise_conv_2d", "reshape", "fully_connected",
+    ]  # fmt: skip
+    assert graph.ops[3].reads == graph.ops[2].writes != graph.ops[1].writes
+    assert graph.num_constants == 5
+
+
+def test_without_views_tensors_are_told_that_no_operator_uses(tmp_path: Path) -> None:
+    file = Builder()
+    image, orphan = file.tensor(1, 4, 4, 8), file.tensor(1, 64)
+    out = file.op("RELU", [image], file.tensor(1, 4, 4, 8))
+    path = file.write(tmp_path / "a.tflite", [image], [out])
+    assert f"t{orphan}" in read_tflite(path, views=False).tensors
+    assert f"t{orphan}" not in read_tflite(path).tensors
+
+
+def test_the_shape_that_a_transposed_convolution_reads_is_no_bias(tmp_path: Path) -> None:
+    file = Builder()
+    image = file.tensor(1, 4, 4, 8)
+    size = file.tensor(4, data=np.ones(4, np.int32), kind="INT32")
+    out = file.op(
+        "TRANSPOSE_CONV",
+        [size, file.weights(5, 2, 2, 8), image, file.bias(5)],
+        file.tensor(1, 8, 8, 5),
+    )
+    graph = read_tflite(file.write(tmp_path / "up.tflite", [image], [out]))
+    assert graph.ops[0].bias_elements == 5

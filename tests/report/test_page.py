@@ -176,7 +176,7 @@ def test_each_figure_of_a_footprint_has_its_own_origin(data: ReportData) -> None
     shown = replace(data, weighings=[replace(data.weighing, footprint=need)])
     text = Page(render(shown)).text
     assert "Network file812,004 measured" in text
-    assert "Activations at the peak700,000 estimated" in text
+    assert "Working memory700,000 estimated" in text
     assert "Together1,512,004 estimated" in text
 
 

@@ -57,10 +57,10 @@ def test_a_sum_of_a_measurement_and_an_estimate_names_both(data: ReportData) -> 
     mixed = with_file_measured(data)
     assert verdict_sentence(mixed) == (
         "Fits mcu-2mb: needs 1,512,004 of 2,000,000 bytes"
-        " (file measured, activations estimated from the exported file)"
+        " (file measured, working memory estimated from the exported file)"
     )
     both = with_budget(mixed, Budget(total_bytes=2_000_000, macs=1_000))
-    assert "(file measured, activations and MACs estimated from" in verdict_sentence(both)
+    assert "(file measured, working memory and MACs estimated from" in verdict_sentence(both)
 
 
 def test_only_what_the_device_limits_is_told_of(data: ReportData) -> None:

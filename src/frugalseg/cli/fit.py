@@ -59,7 +59,7 @@ def finish(result: "FitResult", out: Path) -> None:
             [
                 ["file", f"{need.storage_bytes:,} bytes (measured)"],
                 [
-                    "peak activations",
+                    "working memory",
                     f"{need.ram_bytes:,} bytes (from the file's graph)",
                 ],
                 ["chosen", result.choice.reason],

@@ -82,6 +82,8 @@ def _print(report: "WeighReport") -> None:
         ],
         ["peak activation bytes", f"{report.peak_activation_bytes:,}", "estimated"],
         ["  at", report.peak_at, ""],
+        ["  in any order, at least", f"{report.least_peak_bytes:,}", "proven"],
+        *_on_device(report),
     ]
     print(table(["figure", "value", "origin"], figures))
     if report.uncounted:
@@ -92,6 +94,20 @@ def _print(report: "WeighReport") -> None:
         print(f"\n{report.device}: {said}; estimates leave the device's margin free")
         for refusal in report.refusals:
             print(f"{report.device} {refusal}")
+        if report.memory.doubts:
+            print(f"known only roughly: {', '.join(report.memory.doubts)}")
+
+
+def _on_device(report: "WeighReport") -> list[list[str]]:
+    """What the network needs as the device counts it."""
+    if report.device is None:
+        return []
+    memory = report.memory
+    rows = [[f"RAM on {report.device}", f"{memory.ram_bytes:,}", "estimated"]]
+    rows += [[f"  {part}", f"{size:,}", "estimated"] for part, size in memory.parts.items()]
+    if memory.storage_bytes is not None:
+        rows.append([f"network on {report.device}", f"{memory.storage_bytes:,}", "estimated"])
+    return rows
 
 
 def _origin(report: "WeighReport", figure: str) -> str:

@@ -6,13 +6,17 @@ tensor names of a few letters): see `FILE_BYTES` and its neighbours.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
 
 from frugalseg.core.budget import Footprint, Verdict
+from frugalseg.core.inputs import InputSpec
 from frugalseg.cost.device import Device
-from frugalseg.cost.graph import Graph
-from frugalseg.cost.peak import Moment, peak
+from frugalseg.cost.graph import Graph, Op
+from frugalseg.cost.memory import Memory, as_run, memory_of
+from frugalseg.cost.order import best_order
+from frugalseg.cost.peak import peak
 
 FP32_BYTES = 4
 BIAS_BYTES, SCALE_BYTES, ZERO_POINT_BYTES = 4, 4, 8
@@ -43,8 +47,11 @@ class WeighReport:
     `weight_bytes["fp32"]` is four bytes for each parameter. `weight_bytes["int8"]` is what is
     stored after norms are folded: a byte for each weight, and for each output channel an int32
     bias and a float scale. Of a file, `weight_bytes` is what it stores, by element type.
-    `uncounted` are operators whose multiply-accumulates are not known. `device`, `verdict` and
-    `refusals`, why the device could not run it whatever its size, are there if the report is for
+    `least_peak_bytes` is a bound that no order of the operators goes below. `uncounted` are
+    operators whose multiply-accumulates are not known.
+
+    `memory` is counted as the device does, or as LiteRT does without one. `device`, `verdict` and
+    `refusals`, why it could not run the network whatever its size, are there if the report is for
     a device.
     """
 
@@ -54,9 +61,10 @@ class WeighReport:
     file_bytes: int
     peak_activation_bytes: int
     peak_at: str
+    least_peak_bytes: int
+    memory: Memory
     uncounted: Mapping[str, int]
     layers: tuple[LayerCost, ...]
-    timeline: tuple[Moment, ...]
     measured: tuple[str, ...] = ()
     device: str | None = None
     verdict: Verdict | None = None
@@ -64,13 +72,8 @@ class WeighReport:
 
     @property
     def footprint(self) -> Footprint:
-        """What the network needs on a device."""
-        return Footprint(
-            storage_bytes=self.file_bytes,
-            ram_bytes=self.peak_activation_bytes,
-            macs=self.macs,
-            measured=frozenset({"storage_bytes"} if "file_bytes" in self.measured else ()),
-        )
+        """What the network needs on the device."""
+        return _footprint(self.macs, self.file_bytes, self.memory, self.measured)
 
     @property
     def fits(self) -> bool | None:
@@ -84,11 +87,6 @@ class WeighReport:
             return None
         return {e.resource: e.needed - e.allowed for e in self.verdict.excess}
 
-    def for_device(self, device: Device, refusals: Sequence[str] = ()) -> Self:
-        """Return this report with the verdict for a device."""
-        verdict = device.check(self.footprint)
-        return replace(self, device=device.name, verdict=verdict, refusals=tuple(refusals))
-
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON; `device`, `fits` and `excess` only with a device."""
         values = asdict(self)
@@ -99,51 +97,81 @@ class WeighReport:
         return values
 
 
-def weigh(graph: Graph) -> WeighReport:
-    """Weigh a graph as `trace` or `read_tflite` returns it."""
-    largest = peak(graph)
-    stored = sum(op.weight_elements for op in graph.ops)
-    channels = sum(op.bias_elements for op in graph.ops)
+def weigh(
+    graph: Graph, spec: InputSpec, device: Device | None = None, *, file: int | None = None
+) -> WeighReport:
+    """Weigh a graph as `trace.record` or `read_tflite` returns it, on a device if one is named.
+
+    `spec` is the input that the graph takes; `file` the size of its file, in bytes, if there is
+    one. Raises ConfigError for a file that the device does not run.
+    """
+    fused, memory = as_run(graph), memory_of(graph, device)
+    largest = peak(fused)
+    measured = () if file is None else ("file_bytes", "weight_bytes")
+    size = file_bytes(fused) if file is None else file
+    need = _footprint(fused.macs, size, memory, measured)
     return WeighReport(
-        params=graph.params,
-        macs=graph.macs,
-        weight_bytes={
-            "fp32": graph.params * FP32_BYTES,
-            "int8": stored + channels * (BIAS_BYTES + SCALE_BYTES),
-        },
-        file_bytes=file_bytes(graph),
+        params=fused.params,
+        macs=fused.macs,
+        weight_bytes=_weight_bytes(fused),
+        file_bytes=size,
         peak_activation_bytes=largest.bytes,
         peak_at=largest.at,
-        uncounted=dict(graph.uncounted),
-        layers=tuple(
-            LayerCost(
-                layer=op.layer,
-                kind=op.kind,
-                shape=graph.tensors[op.writes[0]].shape,
-                params=op.params,
-                macs=op.macs,
-                out_bytes=sum(graph.tensors[name].bytes for name in op.writes),
-            )
-            for op in graph.ops
-        ),
-        timeline=largest.timeline,
+        least_peak_bytes=best_order(fused).bound_bytes,
+        memory=memory,
+        uncounted=dict(fused.uncounted),
+        layers=tuple(map(partial(_layer, fused), fused.ops)),
+        measured=measured,
+        device=None if device is None else device.name,
+        verdict=None if device is None else device.check(need),
+        refusals=() if device is None else tuple(device.refusals(as_run(graph, device), spec)),
     )
 
 
-def footprint(graph: Graph) -> Footprint:
-    """Estimate what the deployed network needs: .tflite file, int8 activations, MACs.
+def _weight_bytes(graph: Graph) -> Mapping[str, int]:
+    if graph.stored:
+        return graph.stored
+    weights = sum(op.weight_elements for op in graph.ops)
+    channels = sum(op.bias_elements for op in graph.ops)
+    return {
+        "fp32": graph.params * FP32_BYTES,
+        "int8": weights + channels * (BIAS_BYTES + SCALE_BYTES),
+    }
 
-    >>> from frugalseg.cost.graph import Op, chain
+
+def _layer(graph: Graph, op: Op) -> LayerCost:
+    return LayerCost(
+        layer=op.layer,
+        kind=op.kind,
+        shape=graph.tensors[op.writes[0]].shape,
+        params=op.params,
+        macs=op.macs,
+        out_bytes=sum(graph.tensors[name].bytes for name in op.writes),
+    )
+
+
+def _footprint(macs: int, file: int, memory: Memory, measured: Sequence[str] = ()) -> Footprint:
+    """Combine; a network that is not kept as its file is estimated where its file is measured."""
+    as_file = memory.storage_bytes is None
+    return Footprint(
+        storage_bytes=file if memory.storage_bytes is None else memory.storage_bytes,
+        ram_bytes=memory.ram_bytes,
+        macs=macs,
+        measured=frozenset({"storage_bytes"} if as_file and "file_bytes" in measured else ()),
+    )
+
+
+def footprint(graph: Graph, device: Device | None = None) -> Footprint:
+    """Estimate what the deployed network needs on a device; quicker than `weigh`.
+
+    >>> from frugalseg.cost.graph import chain
     >>> conv = Op(name="conv", kind="conv_2d", reads=("a",), writes=("b",), macs=800,
     ...           weight_elements=8, bias_elements=2)
-    >>> footprint(chain(conv, shapes={"a": (400,), "b": (200,)}))
+    >>> footprint(chain(conv, shapes={"a": (1, 4, 10, 10), "b": (1, 2, 10, 10)}))
     Footprint(storage_bytes=1926, ram_bytes=600, macs=800, measured=frozenset())
     """
-    return Footprint(
-        storage_bytes=file_bytes(graph),
-        ram_bytes=peak(graph).bytes,
-        macs=graph.macs,
-    )
+    fused = as_run(graph)
+    return _footprint(fused.macs, file_bytes(fused), memory_of(graph, device))
 
 
 def file_bytes(graph: Graph) -> int:

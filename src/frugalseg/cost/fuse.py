@@ -1,13 +1,17 @@
 """From the operators of the framework to those that LiteRT runs.
 
-* Batch norm after a convolution disappears into it; elsewhere it is a MUL and an ADD.
+* Batch norm after a convolution disappears into it; elsewhere it is a SUB, two MUL and an ADD.
 * ReLU and ReLU6 disappear into the operator before, if they alone read it.
 * Padding disappears if it is what TensorFlow calls SAME, else it is a PAD with a tensor of its
   own: PyTorch's symmetric padding of a strided convolution on an even side is of that kind.
-* PReLU is computed as relu(x) - slope * relu(-x).
+* PReLU is computed as relu(x) - slope * relu(-x), hard sigmoid as relu6(x + 3) / 6.
+* A convolution of one channel is a depthwise one; what is computed twice is computed once.
+* Channels are padded with the layout changed to channels first, and a sum after it as well.
+* int8: what is joined must have one scale, so that a map with a scale of its own passes through a
+  QUANTIZE first; what has no int8 kernel is computed in float, between DEQUANTIZE and QUANTIZE.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from frugalseg.cost.graph import Graph, Op, Tensor, Window
@@ -17,6 +21,23 @@ ACTIVATIONS = frozenset({"relu", "relu6"})
 # Operators that have an activation of their own to set.
 TAKES_ACTIVATION = CONVOLUTIONS | {
     "fully_connected", "add", "sub", "mul", "div", "max_pool_2d", "average_pool_2d",
+}  # fmt: skip
+FLOAT_BYTES = 4
+REPEATABLE = frozenset({
+    "average_pool_2d", "hard_swish", "logistic", "max_pool_2d", "mirror_pad", "relu", "relu6",
+    "resize_bilinear", "resize_nearest_neighbor", "tanh",
+})  # fmt: skip
+# What AI Edge Quantizer leaves in float; decisions have results that are no numbers to quantise.
+DECISIONS = frozenset({"arg_max", "greater", "greater_equal", "less", "less_equal"})
+FLOAT = DECISIONS | {"cos", "exp", "leaky_relu", "log", "reduce_max", "sin"}
+POSITIVE = ACTIVATIONS | {"logistic", "softmax"}
+# Their inputs have the scale of their output; the others' output that of their input, or a fixed
+# one. The input of the network has the scale of pixels.
+JOINS = frozenset({"concatenation", "maximum", "pack", "select_v2"})
+TIED = JOINS | {
+    "average_pool_2d", "gather", "input", "logistic", "max_pool_2d", "mirror_pad", "pad", "padv2",
+    "reshape", "resize_bilinear", "resize_nearest_neighbor", "slice", "softmax", "space_to_depth",
+    "split", "strided_slice", "tanh", "transpose",
 }  # fmt: skip
 
 
@@ -30,11 +51,11 @@ def fuse(graph: Graph) -> Graph:
     >>> [(op.name, op.reads, op.writes) for op in fused.ops], sorted(fused.tensors)
     ([('conv', ('a',), ('c',))], ['a', 'c'])
     """
-    for step in (_fold_pads, _explicit_pads, _fold_norms, _spell_out, _fold_activations):
+    for step in STEPS:
         graph = step(graph)
-    used = {*graph.inputs, *graph.outputs}
-    used |= {name for op in graph.ops for name in (*op.reads, *op.writes)}
-    return replace(graph, tensors={n: t for n, t in graph.tensors.items() if n in used})
+    # In the order in which a file names them, which is that of the operators.
+    names = dict.fromkeys((*graph.inputs, *(name for op in graph.ops for name in op.writes)))
+    return replace(graph, tensors={name: graph.tensors[name] for name in names})
 
 
 def _pairs(graph: Graph) -> Iterator[tuple[int, int]]:
@@ -87,10 +108,12 @@ def _explicit_pads(graph: Graph) -> Graph:
                 ops.append(
                     Op(
                         name=f"{op.name} pad",
-                        kind="pad",
+                        # The pad of a maximum is no zero, and so another operator.
+                        kind="padv2" if op.kind == "max_pool_2d" else "pad",
                         layer=op.layer,
                         reads=op.reads[:1],
                         writes=(name,),
+                        pads=padding,
                     )
                 )
                 valid = replace(op.window, padding=((0, 0), (0, 0)))
@@ -107,6 +130,150 @@ def _fold_activations(graph: Graph) -> Graph:
     return _fold(graph, TAKES_ACTIVATION, ACTIVATIONS)
 
 
+def _compute_once(graph: Graph) -> Graph:
+    """Drop an operator that does what another did: U-shaped networks may pool a map twice."""
+    done: dict[tuple[object, ...], str] = {}
+    same_as: dict[str, str] = {}
+    ops = []
+    for op in graph.ops:
+        reads = tuple(dict.fromkeys(same_as.get(name, name) for name in op.reads))
+        what = (op.kind, reads, op.window, op.pads, graph.tensors[op.writes[0]].shape)
+        if op.kind in REPEATABLE and done.setdefault(what, op.writes[0]) != op.writes[0]:
+            same_as[op.writes[0]] = done[what]
+        else:
+            ops.append(replace(op, reads=reads))
+    outputs = tuple(same_as.get(name, name) for name in graph.outputs)
+    return replace(graph, ops=tuple(ops), outputs=outputs)
+
+
+def _name_depthwise(graph: Graph) -> Graph:
+    """Name a convolution of one channel as the converter does."""
+
+    def of_one(op: Op) -> bool:
+        return op.kind == "conv_2d" and graph.tensors[op.reads[0]].shape[1] == 1
+
+    return replace(
+        graph,
+        ops=tuple(replace(o, kind="depthwise_conv_2d") if of_one(o) else o for o in graph.ops),
+    )
+
+
+class _Editor:
+    """Copies a graph operator by operator; others can be put in between."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.source, self.tensors, self.ops = graph, dict(graph.tensors), list[Op]()
+        self.writer = {name: op.kind for op in graph.ops for name in op.writes}
+
+    def convert(self, kind: str, op: Op, name: str, *, element_bytes: int | None = None) -> str:
+        """Convert a tensor before `op` reads it, and return the name of the result."""
+        result = f"{name} {kind} for {op.name}" if kind == "quantize" else f"{name} {kind}"
+        if result not in self.tensors:
+            old = self.tensors[name]
+            size = old.element_bytes if element_bytes is None else element_bytes
+            self.tensors[result] = replace(old, name=result, element_bytes=size)
+            self.ops.append(
+                Op(name=result, kind=kind, layer=op.layer, reads=(name,), writes=(result,))
+            )
+        return result
+
+    def graph(self) -> Graph:
+        """Return the copy."""
+        return replace(self.source, tensors=self.tensors, ops=tuple(self.ops))
+
+
+def _pad_channels(graph: Graph) -> Graph:
+    """Change the layout around a pad of channels, and around a sum that follows it."""
+    editor = _Editor(graph)
+    turned: set[str] = set()  # tensors with channels first
+    for op in graph.ops:
+        done = editor.writer.get((*op.reads, "")[0]) == "transpose"
+        if op.kind == "pad" and op.pads is None and not done:
+            editor.ops.append(replace(op, reads=(editor.convert("transpose", op, op.reads[0]),)))
+            turned |= {*op.writes}
+        elif op.kind == "add" and turned & {*op.reads}:
+            reads = (n if n in turned else editor.convert("transpose", op, n) for n in op.reads)
+            inner = f"{op.writes[0]} turned"
+            editor.tensors[inner] = replace(editor.tensors[op.writes[0]], name=inner)
+            editor.ops.append(replace(op, reads=tuple(reads), writes=(inner,)))
+            editor.ops.append(
+                Op(name=f"{op.name} transpose", kind="transpose", layer=op.layer,
+                   reads=(inner,), writes=op.writes)
+            )  # fmt: skip
+        else:
+            editor.ops.append(op)
+    return editor.graph()
+
+
+def _float_islands(graph: Graph) -> Graph:
+    """Put what has no int8 kernel between DEQUANTIZE and QUANTIZE."""
+    editor = _Editor(graph)
+    for op in graph.ops:
+        kind, size = ("dequantize", FLOAT_BYTES) if op.kind in FLOAT else ("quantize", 1)
+        reads = tuple(
+            name
+            if editor.tensors[name].element_bytes == size or editor.writer.get(name) in DECISIONS
+            else editor.convert(kind, op, name, element_bytes=size)
+            for name in op.reads
+        )
+        if op.kind in FLOAT - DECISIONS:
+            for name in op.writes:
+                editor.tensors[name] = replace(editor.tensors[name], element_bytes=FLOAT_BYTES)
+        editor.ops.append(replace(op, reads=reads))
+    return editor.graph()
+
+
+def _requantise(graph: Graph) -> Graph:
+    """Give what a join reads the scale of the join: by a QUANTIZE, if its writer cannot.
+
+    The writer can if nobody else reads the map, and if the scale of what it writes is not tied to
+    that of what it reads.
+    """
+    editor = _Editor(graph)
+    readers = graph.num_readers()
+    signed = _signed(graph)
+
+    def as_it_is(name: str) -> bool:
+        writer = editor.writer.get(name, "input")
+        free = readers[name] == 1 and writer not in TIED
+        return free or writer in DECISIONS or graph.tensors[name].element_bytes != 1
+
+    for op in graph.ops:
+        reads = op.reads
+        if op.kind in JOINS:
+            maps = [name for name in reads if editor.writer.get(name) not in DECISIONS]
+            kept = _widest(maps, editor.writer, signed) if len(maps) > 1 else {*maps}
+            reads = tuple(
+                n if n in kept or as_it_is(n) else editor.convert("quantize", op, n) for n in reads
+            )
+        editor.ops.append(replace(op, reads=reads))
+    return editor.graph()
+
+
+def _widest(maps: list[str], writer: Mapping[str, str], signed: set[str]) -> set[str]:
+    """Guess the map whose range is that of all: it has the scale of the join already.
+
+    That depends on the weights. Where all maps are positive it is taken to be the first that was
+    not resized; where some are not, the first sum among these, if there is one.
+    """
+    own = [name for name in maps if not writer.get(name, "").startswith("resize")]
+    if signed & {*maps}:
+        own = [name for name in own if name in signed and writer.get(name) in {"add", "sub"}]
+    return {*own[:1]}
+
+
+def _signed(graph: Graph) -> set[str]:
+    """Find the tensors that can be negative."""
+    signed = {*graph.inputs}
+    for op in graph.ops:
+        passes = op.kind in TIED or op.kind in {"add", "mul", "mean"}
+        if passes and not op.weight_elements and not signed & {*op.reads}:
+            continue
+        if not {op.kind, op.activation} & POSITIVE:
+            signed |= {*op.writes}
+    return signed
+
+
 def _fold(graph: Graph, before: frozenset[str], after: frozenset[str]) -> Graph:
     """Let an operator of a kind in `before` take in the one of `after` that follows it."""
     ops: list[Op | None] = [*graph.ops]
@@ -114,7 +281,12 @@ def _fold(graph: Graph, before: frozenset[str], after: frozenset[str]) -> Graph:
         first, second = ops[i], ops[j]
         if first and second and first.kind in before and second.kind in after:
             ops[j] = None
-            ops[i] = replace(first, writes=second.writes, params=first.params + second.params)
+            ops[i] = replace(
+                first,
+                writes=second.writes,
+                params=first.params + second.params,
+                activation=second.kind if second.kind in ACTIVATIONS else first.activation,
+            )
     return replace(graph, ops=tuple(op for op in ops if op))
 
 
@@ -143,9 +315,21 @@ def _spell_out(graph: Graph) -> Graph:
     return replace(graph, tensors=tensors, ops=tuple(ops))
 
 
+STEPS = (
+    _compute_once, _fold_pads, _explicit_pads, _fold_norms, _spell_out, _fold_activations,
+    _name_depthwise, _pad_channels, _float_islands, _requantise,
+)  # fmt: skip
+
 # Operator -> (kind, reads, writes, whether it holds the per-channel numbers), in order.
 SPELLINGS: dict[str, tuple[tuple[str, tuple[str, ...], str, bool], ...]] = {
-    "batch_norm": (("mul", ("in",), "scaled", True), ("add", ("scaled",), "out", True)),
+    "batch_norm": (
+        ("sub", ("in",), "centred", True),
+        ("mul", ("centred",), "normed", True),
+        ("mul", ("normed",), "scaled", True),
+        ("add", ("scaled",), "out", True),
+    ),
+    # A convolution before it takes in the addition and the relu6.
+    "hard_sigmoid": (("relu6", ("in",), "clipped", False), ("mul", ("clipped",), "out", False)),
     "prelu": (
         ("relu", ("in",), "positive", False),
         ("mul", ("in",), "negative", False),

@@ -43,9 +43,9 @@ class Op:
     `kind` is the name of the TFLite operator in small letters, also for a graph that comes from
     elsewhere; what has no such operator keeps its own name. `layer` is the module it came from.
     `params` counts trained numbers at the first operator that uses them; `weight_elements` and
-    `bias_elements` what the deployed file stores for this operator. `groups` are those of a
-    convolution. `window` and `pads` are there where the source told them; `pads` is ((top, bottom),
-    (left, right)).
+    `bias_elements` what the deployed file stores for this operator. `activation` is what `fuse` let
+    it take in ("relu", "relu6"). `groups` are those of a convolution. `window` and `pads` are there
+    where the source told them; `pads` is ((top, bottom), (left, right)).
     """
 
     name: str
@@ -57,6 +57,7 @@ class Op:
     params: int = 0
     weight_elements: int = 0
     bias_elements: int = 0
+    activation: str = ""
     groups: int = 1
     window: Window | None = None
     pads: tuple[tuple[int, int], tuple[int, int]] | None = None
@@ -67,7 +68,8 @@ class Graph:
     """Operators in execution order. `uncounted` says which could not be weighed, how often.
 
     `stored` is what a file holds for its operators, in bytes by element type ("int8", "fp32");
-    empty where the graph is not that of a file.
+    empty where the graph is not that of a file. `num_constants` counts the tensors that hold
+    this, weights and shapes alike; None where the graph is not that of a file.
     """
 
     tensors: Mapping[str, Tensor] = field(hash=False)
@@ -76,6 +78,7 @@ class Graph:
     outputs: tuple[str, ...]
     uncounted: Mapping[str, int] = field(default_factory=dict, hash=False)
     stored: Mapping[str, int] = field(default_factory=dict, hash=False)
+    num_constants: int | None = None
 
     @property
     def macs(self) -> int:

@@ -3,7 +3,7 @@
 A tensor is alive from the operator that writes it to the last one that reads it; the input of
 the network from the start to its last reader, its outputs to the end. What an operator reads
 and what it writes exist together. Weights, and the scratch space of kernels, are not counted.
-TensorFlow Lite Micro's planned memory equals this sum if the planner leaves no gaps.
+What a device really sets aside is the affair of `cost.memory`.
 """
 
 from dataclasses import dataclass

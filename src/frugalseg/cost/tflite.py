@@ -25,19 +25,21 @@ MATRIX_KINDS = {"conv_2d", "depthwise_conv_2d", "transpose_conv", "fully_connect
 DAMAGE = (
     StructError, IndexError, KeyError, ValueError, TypeError, AttributeError, OverflowError,
 )  # fmt: skip
-# A reshape keeps the bytes in place, in LiteRT and in TensorFlow Lite Micro.
 ALIAS_KINDS = {"reshape", "squeeze", "expand_dims"}
 
 
-def read_tflite(path: Path) -> Graph:
+def read_tflite(path: Path, *, views: bool = True) -> Graph:
     """Read operators, tensors and weights of a file with one subgraph of static shapes.
 
     `params` and `weight_elements` of an operator count the numbers it reads from the file at
-    its second and later inputs. Raises ArtifactError for anything that is not such a file.
+    its second and later inputs. With `views`, a reshape shares the memory of what it reads, as
+    in LiteRT, and is left out; without, it is an operator that writes a tensor, as in TensorFlow
+    Lite Micro, and tensors that no operator uses are there too. Raises ArtifactError for anything
+    that is not such a file.
     """
     raw = _load(path)
     try:
-        return _graph(raw)
+        return _graph(raw, views=views)
     except DAMAGE as wrong:
         raise ArtifactError(
             f"{path} is damaged, or not a network that frugalseg can read: {wrong}"
@@ -59,7 +61,7 @@ def _load(path: Path) -> bytes:
     return raw
 
 
-def _graph(raw: bytes) -> Graph:
+def _graph(raw: bytes, *, views: bool) -> Graph:
     schema = require("ai_edge_litert.schema_py_generated", extra=None)
     model = schema.Model.GetRootAs(raw, 0)
     if model.SubgraphsLength() != 1:
@@ -78,7 +80,7 @@ def _graph(raw: bytes) -> Graph:
         )
         for i, tensor in enumerate(tensors)
     ]
-    reader = _OpReader(values, constant, elements)
+    reader = _OpReader(values, constant, elements, views=views)
     kinds = _kinds(schema, model)
     for i in range(source.OperatorsLength()):
         reader.add(source.Operators(i), kinds[source.Operators(i).OpcodeIndex()])
@@ -87,9 +89,15 @@ def _graph(raw: bytes) -> Graph:
 
 class _OpReader:
     def __init__(
-        self, values: Sequence[Tensor], constant: Sequence[bool], elements: Sequence[str]
+        self,
+        values: Sequence[Tensor],
+        constant: Sequence[bool],
+        elements: Sequence[str],
+        *,
+        views: bool,
     ) -> None:
         self.values, self.constant, self.elements = values, constant, elements
+        self.views = views
         self.stored: Counter[str] = Counter()
         self.ops: list[Op] = []
         self.same_as: dict[int, int] = {}
@@ -102,7 +110,7 @@ class _OpReader:
         )
         reads = [self.same_as.get(i, i) for i in inputs if not self.constant[i]]
         weights = [i for i in inputs if self.constant[i]]
-        if kind in ALIAS_KINDS and reads:
+        if self.views and kind in ALIAS_KINDS and reads:
             self.same_as[outputs[0]] = reads[0]
             return
         layer = self.values[outputs[0]].name
@@ -110,7 +118,9 @@ class _OpReader:
         self.counted |= {*new}
         for i in new:
             self.stored[self.elements[i].lower().replace("float", "fp")] += self.values[i].bytes
-        bias = [i for i in new if kind in MATRIX_KINDS and len(self.values[i].shape) == 1]
+        # A transposed convolution reads the shape of its output first.
+        places = inputs[3 if kind == "transpose_conv" else 2 :] if kind in MATRIX_KINDS else []
+        bias = [i for i in new if i in places]
         self.ops.append(
             Op(
                 name=f"{layer} {kind}",
@@ -128,13 +138,16 @@ class _OpReader:
     def graph(self, inputs: list[int], outputs: list[int]) -> Graph:
         names = [self.values[self.same_as.get(i, i)].name for i in outputs]
         ends = [self.values[i].name for i in inputs]
-        used = {*ends, *names, *(n for op in self.ops for n in (*op.reads, *op.writes))}
+        kept = {*ends, *names, *(n for op in self.ops for n in (*op.reads, *op.writes))}
+        if not self.views:
+            kept |= {v.name for v, held in zip(self.values, self.constant, strict=True) if not held}
         return Graph(
-            tensors={value.name: value for value in self.values if value.name in used},
+            tensors={value.name: value for value in self.values if value.name in kept},
             ops=tuple(self.ops),
             inputs=tuple(ends),
             outputs=tuple(names),
             stored=dict(self.stored),
+            num_constants=sum(self.constant),
         )
 
     def _elements(self, i: int) -> int:

@@ -14,6 +14,7 @@ from frugalseg.core.errors import require
 from frugalseg.core.inputs import InputSpec
 from frugalseg.export.calibration import Pictures
 from frugalseg.export.lowering import Deployed, example, lower
+from frugalseg.export.order import order
 from frugalseg.export.tidy import tidy
 from frugalseg.models.network import Network
 
@@ -32,6 +33,7 @@ def convert(network: Network, spec: InputSpec, path: Path, *, raw: bool) -> None
         module = Deployed(lower(network), spec, raw=raw).eval()
         litert_torch.convert(module, (example(spec, raw=raw),)).export(str(path))
     tidy(path)
+    order(path)
 
 
 @contextlib.contextmanager

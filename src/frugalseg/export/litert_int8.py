@@ -11,6 +11,7 @@ from frugalseg.core.inputs import InputSpec
 from frugalseg.export.calibration import Pictures
 from frugalseg.export.flatbuffer import read_model
 from frugalseg.export.litert import convert, quiet
+from frugalseg.export.order import order
 from frugalseg.export.tidy import tidy
 from frugalseg.models.network import Network
 
@@ -35,6 +36,7 @@ def export_litert_int8(
         with quiet():
             _quantise(source, path, feeds, spec)
     tidy(path)
+    order(path)
     _check_input(path, spec)
 
 

@@ -15,7 +15,7 @@ from frugalseg.core.records import Record
 from frugalseg.metrics.scores import Scores
 
 MAX_EXAMPLES = 8
-_PARTS = {"storage_bytes": "file", "ram_bytes": "activations", "macs": "MACs"}
+_PARTS = {"storage_bytes": "file", "ram_bytes": "working memory", "macs": "MACs"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class Weighing:
     >>> weighing.origin(["macs"])
     'estimated from the exported file'
     >>> weighing.origin(["total_bytes"])
-    'file measured, activations estimated from the exported file'
+    'file measured, working memory estimated from the exported file'
     """
 
     footprint: Footprint

@@ -131,16 +131,16 @@ def activation_room(budget: Budget, footprint: Footprint) -> int | None:
 
 def _budget_bars(budget: Budget, footprint: Footprint) -> Iterator[BudgetBar]:
     file = ("file", "network file", footprint.storage_bytes)
-    live = ("live", "activations at the peak", footprint.ram_bytes)
+    live = ("live", "working memory", footprint.ram_bytes)
     macs = ("macs", "multiply-accumulates", footprint.macs)
     bars = (
-        ("File and activations", budget.total_bytes, [file, live]),
+        ("File and working memory", budget.total_bytes, [file, live]),
         ("Network file", budget.storage_bytes, [file]),
-        ("Activations", budget.ram_bytes, [live]),
+        ("Working memory", budget.ram_bytes, [live]),
         ("Multiply-accumulates", budget.macs, [macs]),
     )
     set_bars = [bar for bar in bars if bar[1] is not None]
-    for title, limit, used in set_bars or [("File and activations", None, [file, live])]:
+    for title, limit, used in set_bars or [("File and working memory", None, [file, live])]:
         yield _budget_bar(title, limit, used)
 
 

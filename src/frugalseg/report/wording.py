@@ -17,7 +17,7 @@ ROUNDING = 1e-9
 _PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 _WHAT = {
     "storage_bytes": ("the network file takes", "bytes"),
-    "ram_bytes": ("activations take", "bytes"),
+    "ram_bytes": ("working memory takes", "bytes"),
     "total_bytes": ("needs", "bytes"),
     "macs": ("needs", "multiply-accumulates"),
 }

@@ -12,8 +12,9 @@ from frugalseg.core.errors import ConfigError, OverBudgetError
 from frugalseg.core.inputs import MIN_SIDE, InputSpec
 from frugalseg.cost.device import Device
 from frugalseg.cost.footprint import footprint
+from frugalseg.cost.memory import as_run
 from frugalseg.models.catalog import Architecture
-from frugalseg.trace import trace
+from frugalseg.trace import record
 
 # (width, depth), from some 26 k to 1.5 M parameters.
 LADDER: Sequence[tuple[float, int]] = (
@@ -46,10 +47,10 @@ def choose(device: Device, spec: InputSpec, num_classes: int) -> Choice:
     """
     larger: Verdict | None = None
     for architecture in reversed(_ladder(spec, num_classes)):
-        graph = trace(architecture.build(), spec)
-        if refusals := device.refusals(graph, spec):
+        graph = record(architecture.build(), spec)
+        if refusals := device.refusals(as_run(graph, device), spec):
             raise ConfigError(f"{device.name} {'; '.join(refusals)}")
-        estimate = footprint(graph)
+        estimate = footprint(graph, device)
         verdict = device.check(estimate)
         if verdict:
             return Choice(architecture=architecture, footprint=estimate, larger=larger)
@@ -71,8 +72,8 @@ def _ladder(spec: InputSpec, num_classes: int) -> list[Architecture]:
     ]  # fmt: skip
 
 
-def _estimate(architecture: Architecture, spec: InputSpec) -> Footprint:
-    return footprint(trace(architecture.build(), spec))
+def _estimate(architecture: Architecture, spec: InputSpec, device: Device) -> Footprint:
+    return footprint(record(architecture.build(), spec), device)
 
 
 def _nothing_fits(device: Device, spec: InputSpec, num_classes: int, verdict: Verdict) -> str:
@@ -89,7 +90,7 @@ def _nothing_fits(device: Device, spec: InputSpec, num_classes: int, verdict: Ve
             )
         except ConfigError:  # under the smallest side
             break
-        if device.check(_estimate(smallest, less)):
+        if device.check(_estimate(smallest, less, device)):
             return f"{text} It would fit at --size {less}, or on a device with a larger budget."
     return (
         f"{text} No input of {MIN_SIDE} px or more a side makes it fit: the device needs a larger"

@@ -157,8 +157,8 @@ def _records(exported: ExportResult, estimate: Footprint) -> Sequence[Record]:
     }
     estimated = {
         "bytes of the file, before training": float(estimate.storage_bytes),
-        "peak activation bytes, before training": float(estimate.ram_bytes),
-        "peak activation bytes, from the graph of the file": float(need.ram_bytes),
+        "bytes of working memory, before training": float(estimate.ram_bytes),
+        "bytes of working memory, from the graph of the file": float(need.ram_bytes),
     }
     return [
         *(Record(name=n, value=v, kind="measured", on=machine) for n, v in measured.items()),

@@ -10,10 +10,9 @@ from frugalseg.core.inputs import InputSpec
 from frugalseg.cost.device import Device, load_device
 from frugalseg.cost.footprint import WeighReport
 from frugalseg.cost.footprint import weigh as weigh_graph
-from frugalseg.cost.graph import Graph
 from frugalseg.cost.tflite import read_tflite
 from frugalseg.models.catalog import MODELS, Architecture
-from frugalseg.trace import trace
+from frugalseg.trace import record
 from frugalseg.training.checkpoint import load_checkpoint
 
 
@@ -48,33 +47,20 @@ def weigh(
         wanted = {"num_classes": 11 if classes is None else classes, **(set or {})}
         network = Architecture(name=str(model), settings=wanted).build()
         spec = _input(size or "360x480", wanted.get("channels", 3))
-    graph = trace(network, spec)
-    return _for_device(weigh_graph(graph), graph, spec, target)
+    return weigh_graph(record(network, spec), spec, target)
 
 
 def weigh_file(path: Path, device: Device | None) -> WeighReport:
     """Weigh a .tflite file. Raises ArtifactError for what is not one that takes one picture."""
-    graph = read_tflite(path)
-    report = replace(
-        weigh_graph(graph),
-        file_bytes=path.stat().st_size,
-        weight_bytes=graph.stored,
-        measured=("file_bytes", "weight_bytes"),
-    )
+    # TensorFlow Lite Micro copies where LiteRT looks at the same bytes in another shape.
+    copies = device is not None and device.runtime == "tflite-micro"
+    graph = read_tflite(path, views=not copies)
     try:
         _, height, width, channels = graph.tensors[graph.inputs[0]].shape
         spec = InputSpec(height=height, width=width, channels=channels)
     except (ValueError, IndexError, ConfigError) as wrong:
         raise ArtifactError(f"{path} does not take one picture: {wrong}") from wrong
-    return _for_device(report, graph, spec, device)
-
-
-def _for_device(
-    report: WeighReport, graph: Graph, spec: InputSpec, device: Device | None
-) -> WeighReport:
-    if device is None:
-        return report
-    return report.for_device(device, device.refusals(graph, spec))
+    return weigh_graph(graph, spec, device, file=path.stat().st_size)
 
 
 def _input(size: str, channels: int) -> InputSpec:

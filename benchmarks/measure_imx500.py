@@ -1,0 +1,120 @@
+"""Compare the estimate for the IMX500 with what its maker's converter reports.
+
+    python benchmarks/measure_imx500.py TOOLS/bin/python pairs.jsonl --seed 1000 --count 20
+
+The first argument is the Python of an environment with the converter (its `imxconv-pt` lies
+beside it; Java 17 is on the path). Random networks that should fit are estimated, then quantised
+and converted, one at a time at low priority. Each is one line of the second file; what is there
+already is not measured again.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from imx500_draw import draw
+from imx500_nets import Net
+
+from frugalseg.core.inputs import InputSpec
+from frugalseg.cost.imx500 import Imx500Memory, imx500_memory
+from frugalseg.trace import record
+
+QUANTISE = Path(__file__).with_name("imx500_quantise.py")
+NICENESS = 10
+PATIENCE_S = 900
+
+
+def main() -> None:
+    """Measure what is missing, then say how good the estimates were."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("python", type=Path)
+    parser.add_argument("pairs", type=Path)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--count", type=int, default=20)
+    parser.add_argument("--narrow", action="store_true", help="also very narrow networks")
+    wish = parser.parse_args()
+    known = {pair["seed"]: pair for pair in _read(wish.pairs)}
+    seed, pairs = wish.seed, list[dict[str, Any]]()
+    while len(pairs) < wish.count:
+        line = draw(seed, narrow=wish.narrow)
+        estimate = _estimate(line)
+        if estimate.fits:
+            pair = known.get(seed) or _measure(line, wish.python, seed, estimate)
+            if seed not in known:
+                with wish.pairs.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(pair) + "\n")
+            pairs.append(pair)
+            print(_sentence(pair))
+        seed += 1
+    _sum_up(pairs)
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _estimate(line: str) -> Imx500Memory:
+    net = Net(line)
+    return imx500_memory(record(net, InputSpec(height=net.height, width=net.width)))
+
+
+def _measure(line: str, python: Path, seed: int, estimate: Imx500Memory) -> dict[str, Any]:
+    pair: dict[str, Any] = {
+        "seed": seed,
+        "net": line,
+        "estimate": [estimate.runtime_bytes, estimate.model_bytes],
+        "doubts": list(estimate.doubts),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        network, out = Path(folder, "net.onnx"), Path(folder, "out")
+        _run([str(python), str(QUANTISE), line, str(network)])
+        converter = python.absolute().with_name("imxconv-pt")
+        _run(
+            [
+                *(str(converter), "-i", str(network), "-o", str(out)),
+                *("--memory-report", "--report-size-unit", "B"),
+            ]
+        )
+        report = json.loads((out / "net_MemoryReport.json").read_text(encoding="utf-8"))
+    found = report["Memory Report"]
+    sizes = (found[f"{part} Memory Physical Size"] for part in ("Runtime", "Model"))
+    return {
+        **pair,
+        "measured": [int(size.rstrip("B")) for size in sizes],
+        "fits": found["Fit In Chip"],
+    }
+
+
+def _run(command: list[str]) -> None:
+    subprocess.run(
+        command,
+        check=True,
+        capture_output=True,
+        timeout=PATIENCE_S,
+        preexec_fn=lambda: os.nice(NICENESS),
+    )
+
+
+def _sentence(pair: dict[str, Any]) -> str:
+    misses = [e - m for e, m in zip(pair["estimate"], pair["measured"], strict=True)]
+    verdict = "exact" if not any(misses) else "doubted" if pair["doubts"] else "wrong"
+    return f"{pair['seed']:6} {verdict:8} runtime {misses[0]:+9,} B   model {misses[1]:+9,} B"
+
+
+def _sum_up(pairs: list[dict[str, Any]]) -> None:
+    ratios = [
+        e / m for pair in pairs for e, m in zip(pair["estimate"], pair["measured"], strict=True)
+    ]
+    exact = sum(pair["estimate"] == pair["measured"] for pair in pairs)
+    print(f"{exact} of {len(pairs)} exact; {100 * (min(ratios) - 1):+.2f} % at the lowest,")
+    print(f"{100 * (max(ratios) - 1):+.2f} % at the highest")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""What a network needs to be kept and to run, as the runtime of a device counts it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from frugalseg.core.errors import ConfigError
+from frugalseg.cost.device import Device
+from frugalseg.cost.fuse import fuse
+from frugalseg.cost.graph import Graph
+from frugalseg.cost.imx500 import imx500_memory
+from frugalseg.cost.peak import Moment, peak
+from frugalseg.cost.tflm import Arena, arena
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """Working memory over the course of inference, and at its peak.
+
+    `parts` are what `ram_bytes` is the sum of. `storage_bytes` is there only where the network is
+    not kept as its file. `doubts` are operators near the peak whose need is known only roughly.
+    """
+
+    ram_bytes: int
+    at: str
+    timeline: tuple[Moment, ...]
+    parts: Mapping[str, int] = field(default_factory=dict)
+    storage_bytes: int | None = None
+    doubts: tuple[str, ...] = ()
+
+
+def memory_of(graph: Graph, device: Device | None = None) -> Memory:
+    """Count the memory of a graph, of a file or as `trace.record` returns it, on a device.
+
+    Raises ConfigError for a .tflite file on a device that runs none.
+    """
+    return MODELS["litert" if device is None else device.runtime](graph)
+
+
+def as_run(graph: Graph, device: Device | None = None) -> Graph:
+    """Return the graph as the device runs it: fused as in LiteRT, unless a compiler does that."""
+    compiled = device is not None and device.runtime == "imx500"
+    return graph if compiled or graph.num_constants is not None else fuse(graph)
+
+
+def _litert(graph: Graph) -> Memory:
+    """Activations alive at the same time. What XNNPACK packs and copies is not counted."""
+    largest = peak(as_run(graph))
+    return Memory(ram_bytes=largest.bytes, at=largest.at, timeline=largest.timeline)
+
+
+def _tflite_micro(graph: Graph) -> Memory:
+    graph = as_run(graph)
+    found = arena(graph)
+    timeline = tuple(_moments(graph, found))
+    return Memory(
+        ram_bytes=found.total_bytes,
+        parts={"arena head": found.head_bytes, "arena tail": found.tail_bytes},
+        at=max(timeline, key=lambda moment: moment.bytes).op if timeline else "",
+        timeline=timeline,
+        doubts=found.unknown,
+    )
+
+
+def _moments(graph: Graph, found: Arena) -> list[Moment]:
+    """Sum what is alive in the head at each operator, scratch buffers included."""
+    moments = []
+    for time, op in enumerate(graph.ops, 1):
+        alive = [b for b in found.buffers if b.first <= time <= b.last]
+        names = tuple(sorted(b.name for b in alive))
+        moments.append(Moment(op=op.name, bytes=sum(b.bytes for b in alive), tensors=names))
+    return moments
+
+
+def _imx500(graph: Graph) -> Memory:
+    if graph.num_constants is not None:
+        raise ConfigError(
+            "this device runs no .tflite file: weigh the network or its checkpoint instead"
+        )
+    found = imx500_memory(graph)
+    return Memory(
+        ram_bytes=found.runtime_bytes,
+        storage_bytes=found.model_bytes,
+        at=found.at,
+        timeline=found.timeline,
+        doubts=found.doubts,
+    )
+
+
+MODELS: Mapping[str, Callable[[Graph], Memory]] = {
+    "litert": _litert,
+    "tflite-micro": _tflite_micro,
+    "imx500": _imx500,
+}

@@ -1,0 +1,46 @@
+from dataclasses import replace
+
+import pytest
+
+from frugalseg.core.errors import ConfigError
+from frugalseg.cost.device import device_names, load_device
+from frugalseg.cost.graph import Graph, Op, Window, chain
+from frugalseg.cost.memory import MODELS, as_run, memory_of
+
+
+def net() -> Graph:
+    conv = Op(
+        name="stem conv_2d", kind="conv_2d", reads=("a",), writes=("b",), weight_elements=2_700,
+        bias_elements=100, window=Window(kernel=(3, 3), padding=((1, 1), (1, 1))),
+    )  # fmt: skip
+    relu = Op(name="relu", kind="relu", reads=("b",), writes=("c",))
+    return chain(
+        conv, relu, shapes={"a": (1, 3, 64, 64), "b": (1, 100, 64, 64), "c": (1, 100, 64, 64)}
+    )
+
+
+@pytest.mark.parametrize("name", device_names())
+def test_every_device_has_a_memory_model(name: str) -> None:
+    memory = memory_of(net(), load_device(name))
+    assert memory.ram_bytes >= 64 * 64 * (3 + 100)
+    assert max(moment.bytes for moment in memory.timeline) <= memory.ram_bytes
+
+
+def test_each_runtime_counts_in_its_own_way() -> None:
+    counted = {name: model(net()).ram_bytes for name, model in MODELS.items()}
+    assert counted["litert"] == 64 * 64 * 103
+    micro = memory_of(net(), load_device("mcu-2mb"))
+    assert micro.parts["arena head"] == counted["litert"]
+    assert micro.ram_bytes == sum(micro.parts.values()) > counted["litert"]
+    # 100 channels are stored as 128 on the sensor.
+    assert counted["imx500"] > 64 * 64 * 128
+
+
+def test_a_compiler_gets_the_graph_before_it_is_fused() -> None:
+    assert as_run(net(), load_device("imx500")) == net()
+    assert [op.name for op in as_run(net()).ops] == ["stem conv_2d"]
+
+
+def test_a_file_is_not_weighed_for_a_device_that_runs_none() -> None:
+    with pytest.raises(ConfigError, match=r"runs no \.tflite file"):
+        memory_of(replace(net(), num_constants=2), load_device("imx500"))
