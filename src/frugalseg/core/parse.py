@@ -1,14 +1,21 @@
 """From plain values, as a YAML, TOML or JSON file gives them, to a checked model of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from frugalseg.core.errors import ConfigError
 
 Model = TypeVar("Model", bound=BaseModel)
+Value = TypeVar("Value")
+
+
+class Part(BaseModel):
+    """A table of values that people write by hand: an unknown key is a mistake."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def parse(kind: type[Model], values: Mapping[str, Any], what: str) -> Model:
@@ -29,6 +36,14 @@ def parse(kind: type[Model], values: Mapping[str, Any], what: str) -> Model:
     except ValidationError as wrong:
         mistakes = [_explain(kind, error) for error in wrong.errors()]
         raise ConfigError(f"{what}: " + "; ".join(mistakes)) from wrong
+
+
+def or_value_error(read: Callable[[str], Value], text: str) -> Value:
+    """Let pydantic see a mistake that `read` finds, so that it is listed with the others."""
+    try:
+        return read(text)
+    except ConfigError as wrong:
+        raise ValueError(str(wrong)) from wrong
 
 
 def _explain(kind: type[BaseModel], error: Any) -> str:

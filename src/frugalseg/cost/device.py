@@ -43,12 +43,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from frugalseg.core.budget import Budget, Footprint, Verdict
 from frugalseg.core.errors import ConfigError, unknown
 from frugalseg.core.inputs import InputSpec
-from frugalseg.core.parse import parse
+from frugalseg.core.parse import Part, or_value_error, parse
 from frugalseg.cost.aten import NAMESAKES, RENAMED
 from frugalseg.cost.graph import Graph
 
@@ -67,11 +67,7 @@ Bytes = Annotated[int, Field(gt=0, strict=True)]
 Taken = Annotated[int, Field(ge=0, strict=True)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Limits(_Part):
+class Limits(Part):
     """The `[budget]` table, in bytes and multiply-accumulates."""
 
     storage_bytes: Bytes | None = None
@@ -80,7 +76,7 @@ class Limits(_Part):
     macs: Bytes | None = None
 
 
-class Reserved(_Part):
+class Reserved(Part):
     """The `[reserved]` table: bytes that are not the network's to use."""
 
     storage_bytes: Taken = 0
@@ -88,7 +84,7 @@ class Reserved(_Part):
     total_bytes: Taken = 0
 
 
-class InputLimits(_Part):
+class InputLimits(Part):
     """The `[input]` table; sizes as HEIGHTxWIDTH."""
 
     default: str | None = None
@@ -101,18 +97,15 @@ class InputLimits(_Part):
     @field_validator("default", "least", "most")
     @classmethod
     def _is_a_size(cls, text: str | None) -> str | None:
-        try:
-            return text if text is None else str(InputSpec.parse(text))
-        except ConfigError as wrong:
-            raise ValueError(str(wrong)) from wrong
+        return text if text is None else str(or_value_error(InputSpec.parse, text))
 
 
-class Operators(_Part):
+class Operators(Part):
     """The `[operators]` table."""
 
     only: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
-    most_inputs: dict[str, Annotated[int, Field(gt=0, strict=True)]] = {}
+    most_inputs: dict[str, Annotated[int, Field(gt=0, strict=True)]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _exist(self) -> Self:
@@ -124,7 +117,7 @@ class Operators(_Part):
         return self
 
 
-class Device(_Part):
+class Device(Part):
     """A target: its limits, what runs the network there, how its memory is divided."""
 
     name: str

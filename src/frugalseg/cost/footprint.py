@@ -105,7 +105,8 @@ def weigh(
     `spec` is the input that the graph takes; `file` the size of its file, in bytes, if there is
     one. Raises ConfigError for a file that the device does not run.
     """
-    fused, memory = as_run(graph), memory_of(graph, device)
+    runs = as_run(graph, device)
+    fused, memory = _fused(graph, runs), memory_of(runs, device)
     largest = peak(fused)
     measured = () if file is None else ("file_bytes", "weight_bytes")
     size = file_bytes(fused) if file is None else file
@@ -124,7 +125,7 @@ def weigh(
         measured=measured,
         device=None if device is None else device.name,
         verdict=None if device is None else device.check(need),
-        refusals=() if device is None else tuple(device.refusals(as_run(graph, device), spec)),
+        refusals=() if device is None else tuple(device.refusals(runs, spec)),
     )
 
 
@@ -170,8 +171,14 @@ def footprint(graph: Graph, device: Device | None = None) -> Footprint:
     >>> footprint(chain(conv, shapes={"a": (1, 4, 10, 10), "b": (1, 2, 10, 10)}))
     Footprint(storage_bytes=1926, ram_bytes=600, macs=800, measured=frozenset())
     """
-    fused = as_run(graph)
-    return _footprint(fused.macs, file_bytes(fused), memory_of(graph, device))
+    runs = as_run(graph, device)
+    fused = _fused(graph, runs)
+    return _footprint(fused.macs, file_bytes(fused), memory_of(runs, device))
+
+
+def _fused(graph: Graph, runs: Graph) -> Graph:
+    """Return the graph as LiteRT runs it, which `runs` is already unless a compiler gets it."""
+    return as_run(graph) if runs is graph else runs
 
 
 def file_bytes(graph: Graph) -> int:

@@ -29,7 +29,7 @@ class Memory:
 
 
 def memory_of(graph: Graph, device: Device | None = None) -> Memory:
-    """Count the memory of a graph, of a file or as `trace.record` returns it, on a device.
+    """Count the memory of a graph as the device runs it (`as_run`).
 
     Raises ConfigError for a .tflite file on a device that runs none.
     """
@@ -44,12 +44,11 @@ def as_run(graph: Graph, device: Device | None = None) -> Graph:
 
 def _litert(graph: Graph) -> Memory:
     """Activations alive at the same time. What XNNPACK packs and copies is not counted."""
-    largest = peak(as_run(graph))
+    largest = peak(graph)
     return Memory(ram_bytes=largest.bytes, at=largest.at, timeline=largest.timeline)
 
 
 def _tflite_micro(graph: Graph) -> Memory:
-    graph = as_run(graph)
     found = arena(graph)
     timeline = tuple(_moments(graph, found))
     return Memory(

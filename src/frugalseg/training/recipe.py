@@ -1,15 +1,13 @@
 """Recipe: one training run as a value. YAML on disk; an unknown key is an error."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     field_validator,
     model_validator,
@@ -17,7 +15,7 @@ from pydantic import (
 
 from frugalseg.core.errors import ConfigError, unknown
 from frugalseg.core.inputs import InputSpec
-from frugalseg.core.parse import parse
+from frugalseg.core.parse import Part, or_value_error, parse
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
 LEAST_SCALE, MOST_SCALE = 0.1, 8.0
@@ -25,18 +23,14 @@ LEAST_SCALE, MOST_SCALE = 0.1, 8.0
 _T = TypeVar("_T")
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Model(_Part):
+class Model(Part):
     """Which network; `settings` go to its config (width, depth, ...)."""
 
     name: str = "frugalnet"
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field(default_factory=dict)
 
 
-class Length(_Part):
+class Length(Part):
     """How long to train: exactly one of steps, epochs, time ("90s", "30m", "2h")."""
 
     steps: int | None = Field(default=None, gt=0)
@@ -46,7 +40,7 @@ class Length(_Part):
     @field_validator("time", mode="before")
     @classmethod
     def _read_time(cls, value: object) -> object:
-        return _or_value_error(seconds, value) if isinstance(value, str) else value
+        return or_value_error(seconds, value) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _just_one(self) -> Self:
@@ -60,7 +54,7 @@ class Length(_Part):
         return self
 
 
-class Optimizer(_Part):
+class Optimizer(Part):
     """AdamW; weight decay is not applied to biases and norms."""
 
     lr: float = Field(default=2e-3, gt=0)
@@ -68,7 +62,7 @@ class Optimizer(_Part):
     betas: tuple[Decay, Decay] = (0.9, 0.999)
 
 
-class Schedule(_Part):
+class Schedule(Part):
     """Learning rate over the run, which always ends near zero."""
 
     name: Literal["onecycle", "poly"] = "onecycle"
@@ -76,7 +70,7 @@ class Schedule(_Part):
     power: float = Field(default=0.9, gt=0)
 
 
-class Objective(_Part):
+class Objective(Part):
     """What is minimised. `stride` 2 compares at half size: a quarter of the work."""
 
     name: str = "cross_entropy"
@@ -86,7 +80,7 @@ class Objective(_Part):
     stride: int = Field(default=2, ge=1, le=8)
 
 
-class Augment(_Part):
+class Augment(Part):
     """Random scale, crop, flip, colour. `crop` defaults to the input size."""
 
     scale: tuple[float, float] = (0.5, 2.0)
@@ -108,7 +102,7 @@ class Augment(_Part):
         return self
 
 
-class Recipe(_Part):
+class Recipe(Part):
     """A training run. Equal recipes, data and machines give equal weights (ADR 0007).
 
     >>> Recipe(length={"epochs": 2}).model.name
@@ -182,16 +176,8 @@ def seconds(text: str) -> float:
 def _size(value: object) -> object:
     """Bring "192X256", or 256 for a square, to one form."""
     if isinstance(value, str | int):
-        return str(_or_value_error(InputSpec.parse, str(value)))
+        return str(or_value_error(InputSpec.parse, str(value)))
     return value
-
-
-def _or_value_error(read: Callable[[str], _T], text: str) -> _T:
-    """Let pydantic see the mistake, so that it is listed with the others."""
-    try:
-        return read(text)
-    except ConfigError as wrong:
-        raise ValueError(str(wrong)) from wrong
 
 
 def _read_yaml(source: str | Path) -> dict[str, Any]:
