@@ -42,6 +42,12 @@ def test_scores_leave_at_a_quarter() -> None:
     assert net.native(torch.zeros(1, 3, 37, 53)).shape == (1, 11, 10, 14)
 
 
+def test_scores_at_an_eighth_leave_the_last_join_out() -> None:
+    net = FrugalNet(FrugalNetConfig(num_classes=11, width=0.25, depth=1, output_stride=8)).eval()
+    assert net.native(torch.zeros(1, 3, 37, 53)).shape == (1, 11, 5, 7)
+    assert not any(name.startswith("join4") for name in net.state_dict())
+
+
 def test_the_auxiliary_head_exists_for_training_alone() -> None:
     net = build(0.25, 1)
     main, auxiliary = net.outputs(torch.randn(2, 3, 64, 64))
@@ -66,6 +72,8 @@ def test_every_pixel_sees_the_whole_picture() -> None:
         ({"width": "wide"}, "width must be 0.2 to 4.0, got 'wide'"),
         ({"depth": 0}, "depth must be a whole number from 1 to 8, got 0"),
         ({"depth": 1.5}, "depth must be a whole number from 1 to 8, got 1.5"),
+        ({"output_stride": 2}, "output_stride must be 4 or 8, got 2"),
+        ({"channel_multiple": 0}, "channel_multiple must be a whole number from 1 to 128, got 0"),
     ],
 )
 def test_settings_out_of_range_are_refused(wrong: dict[str, Any], message: str) -> None:
@@ -77,3 +85,8 @@ def test_channels_are_multiples_of_eight_or_of_four_where_there_are_few() -> Non
     config = FrugalNetConfig(num_classes=2, width=0.35)
     assert [config.scaled(c) for c in (12, 32, 64, 128)] == [4, 12, 24, 48]
     assert FrugalNetConfig(num_classes=2, width=0.2).scaled(12) == 4
+
+
+def test_channels_above_sixteen_keep_to_the_multiple_of_the_device() -> None:
+    config = FrugalNetConfig(num_classes=2, width=0.75, channel_multiple=32)
+    assert [config.scaled(c) for c in (12, 32, 64, 128)] == [8, 32, 64, 96]

@@ -4,7 +4,7 @@ Three rules, each for the sake of the device:
 
 * Memory. A map at half size costs 64 times one at 1/16 per channel, so channels are few where
   maps are large: 12, 32, 64, 128 at 1/2, 1/4, 1/8, 1/16. Nothing is ever expanded: a block holds
-  its input, a narrower inside, and its output. Scores leave at 1/4 of the image.
+  its input, a narrower inside, and its output. Scores leave at 1/4 of the image, or at 1/8.
 * int8. Only convolution, ReLU, addition, global mean and bilinear resizing: operators with
   one scale per tensor whose ranges a ReLU or a batch norm keeps narrow.
 * Receptive field. Poles and belts are thin but roads are wide: the 1/16 blocks dilate by
@@ -22,33 +22,42 @@ DILATIONS = (1, 2, 4, 8)
 WIDTHS = (0.2, 4.0)
 DEPTHS = (1, 8)
 FINE_STEP_BELOW = 16
+OUTPUT_STRIDES = (4, 8)
+MULTIPLES = (1, 128)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrugalNetConfig:
     """Shape of a frugalnet: `width` scales channels, `depth` the number of blocks.
 
-    width 0.5, depth 1 has some 0.11 M parameters, width 1, depth 2 some 0.65 M.
+    width 0.5, depth 1 has some 0.11 M parameters, width 1, depth 2 some 0.65 M. `output_stride` is
+    that of the scores; 8 leaves the last join out. `channel_multiple` is for devices that store
+    channels in blocks of so many: all above 16 are multiples of it.
     """
 
     num_classes: int
     channels: int = 3
     width: float = 1.0
     depth: int = 2
+    output_stride: int = 4
+    channel_multiple: int = 1
 
     def __post_init__(self) -> None:
         for name, value, kind, (low, high) in (
             ("width", self.width, int | float, WIDTHS),
             ("depth", self.depth, int, DEPTHS),
+            ("channel_multiple", self.channel_multiple, int, MULTIPLES),
         ):
             if not isinstance(value, kind) or not low <= value <= high:
                 whole = "a whole number from " if kind is int else ""
                 raise ConfigError(f"frugalnet {name} must be {whole}{low} to {high}, got {value!r}")
+        if self.output_stride not in OUTPUT_STRIDES:
+            raise ConfigError(f"frugalnet output_stride must be 4 or 8, got {self.output_stride!r}")
 
     def scaled(self, channels: int) -> int:
-        """Scale a channel count by the width, to a multiple of 8 (of 4 below 16)."""
+        """Scale a channel count by the width, to a multiple of 8 or more (of 4 below 16)."""
         wanted = channels * self.width
-        step = 4 if wanted < FINE_STEP_BELOW else 8
+        step = 4 if wanted < FINE_STEP_BELOW else max(8, self.channel_multiple)
         return max(step, round(wanted / step) * step)
 
 
@@ -89,7 +98,7 @@ class Join(nn.Module):
 
 
 class FrugalNet(Network):
-    """Encoder to 1/16 with dilated blocks and a global mean, decoder back to 1/4."""
+    """Encoder to 1/16 with dilated blocks and a global mean, decoder back to 1/4 or 1/8."""
 
     def __init__(self, config: FrugalNetConfig) -> None:
         super().__init__()
@@ -108,12 +117,12 @@ class FrugalNet(Network):
         self.context = nn.Conv2d(c16, c16, 1)  # no norm: one pixel a picture is no statistic
         self.relu = nn.ReLU(inplace=True)
         self.join8 = Join(c16, c8, c8)
-        self.join4 = Join(c8, c4, c4)
-        self.classify = nn.Conv2d(c4, config.num_classes, 1)
+        self.join4 = Join(c8, c4, c4) if config.output_stride == min(OUTPUT_STRIDES) else None
+        self.classify = nn.Conv2d(c8 if self.join4 is None else c4, config.num_classes, 1)
         self.auxiliary = nn.Conv2d(c16, config.num_classes, 1)
 
     def native(self, image_NCHW: Tensor) -> Tensor:
-        """Return logits at 1/4, (N, classes, ceil(H / 4), ceil(W / 4))."""
+        """Return logits at the output stride, (N, classes, ceil(H / 4), ceil(W / 4)) for 4."""
         return self._decode(*self._encode(image_NCHW))
 
     def outputs(self, image_NCHW: Tensor) -> list[Tensor]:
@@ -129,5 +138,8 @@ class FrugalNet(Network):
         return quarter, eighth, self.relu(sixteenth + everywhere)
 
     def _decode(self, quarter: Tensor, eighth: Tensor, sixteenth: Tensor) -> Tensor:
-        logits: Tensor = self.classify(self.join4(self.join8(sixteenth, eighth), quarter))
+        joined = self.join8(sixteenth, eighth)
+        if self.join4 is not None:
+            joined = self.join4(joined, quarter)
+        logits: Tensor = self.classify(joined)
         return logits
