@@ -2,6 +2,12 @@
 
 from frugalseg.runtime.manifest import Manifest
 
+OUTPUTS = {
+    "scores": "class scores, NHWC, at the network's own size: enlarge them (bilinear, half-pixel"
+    " centres), then take the largest.",
+    "ids": "class ids, NHW, at the size of the input.",
+}
+
 
 def model_card(manifest: Manifest) -> str:
     """Write the card from the manifest alone, so that the two cannot differ."""
@@ -16,9 +22,8 @@ def model_card(manifest: Manifest) -> str:
         "## Use",
         "",
         f"Input: one {channels} picture, stretched to {spec.width} pixels wide and {spec.height}"
-        " high, NHWC. `uint8` holds the pixel, `int8` the pixel minus 128. Output: class scores,"
-        " NHWC, at the network's own size: enlarge them (bilinear, half-pixel centres), then take"
-        " the largest. `frugalseg segment` and `Segmenter` do all of this.",
+        f" high, NHWC. `uint8` holds the pixel, `int8` the pixel minus 128. Output:"
+        f" {OUTPUTS[manifest.files[0].output]} `frugalseg segment` and `Segmenter` do all of this.",
         "",
         "## Files and scores",
         "",

@@ -17,10 +17,15 @@ from frugalseg.runtime.manifest import NetworkFile
 
 EXTERNAL_DATA_BELOW = "session.model_external_initializers_file_folder_path"
 
+IDS_HW = 2  # axes
+
 _ONE_AT_A_TIME = threading.Lock()
 
-Engine = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""Pixels (H, W, channels) to scores (h, w, classes). Not to be shared between threads."""
+Engine = Callable[[NDArray[np.uint8]], NDArray[Any]]
+"""Pixels (H, W, channels) to scores (h, w, classes), or to ids (H, W), as the file has it.
+
+Not to be shared between threads.
+"""
 
 
 class Loaded(NamedTuple):
@@ -44,15 +49,22 @@ def open_engine(
     problems = []
     if loaded.takes != wanted:
         problems.append(f"it takes {', '.join(loaded.takes)}, expected {wanted[0]}")
-    match loaded.gives:
-        case [(1, _, _, classes)] if classes == num_classes:
-            pass
-        case _:
-            given = ", ".join(map(str, loaded.gives))
-            problems.append(f"it gives {given}, expected {num_classes} classes, NHWC")
+    if not _gives(loaded, file, spec, num_classes):
+        given = ", ".join(map(str, loaded.gives))
+        expected = f"{num_classes} classes, NHWC" if file.output == "scores" else f"ids of {spec}"
+        problems.append(f"it gives {given}, expected {expected}")
     if problems:
         raise ArtifactError(f"{path.name} is not what its manifest says: {'; '.join(problems)}")
     return loaded.run
+
+
+def _gives(loaded: Loaded, file: NetworkFile, spec: InputSpec, num_classes: int) -> bool:
+    if file.output == "ids":
+        return loaded.gives == [(1, *spec.size)]
+    match loaded.gives:
+        case [(1, _, _, classes)]:
+            return bool(classes == num_classes)
+    return False
 
 
 def _tensor(element: str, shape: tuple[Any, ...]) -> str:
@@ -73,12 +85,15 @@ def _litert(path: Path, threads: int) -> Loaded:
     takes = [_tensor(np.dtype(i["dtype"]).name, tuple(i["shape"].tolist())) for i in inputs]
     gives = [tuple(o["shape"].tolist()) for o in outputs]
 
-    def run(pixels_HWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def run(pixels_HWC: NDArray[np.uint8]) -> NDArray[Any]:
         source, target = inputs[0], outputs[0]
         scale, zero = target["quantization"]
         interpreter.set_tensor(source["index"], _fed(pixels_HWC, source["dtype"])[None])
         interpreter.invoke()
-        scores: NDArray[np.float32] = interpreter.get_tensor(target["index"])[0].astype(np.float32)
+        result: NDArray[Any] = interpreter.get_tensor(target["index"])[0]
+        if result.ndim == IDS_HW:
+            return result.astype(np.uint8)
+        scores: NDArray[np.float32] = result.astype(np.float32)
         real: NDArray[np.float32] = (scores - np.float32(zero)) * np.float32(scale)
         return scores if scale == 0 else real
 

@@ -20,7 +20,8 @@ class NetworkFile(BaseModel):
     """One file with a network.
 
     `input` says what the tensor holds: "uint8" the pixel, "int8" the pixel minus 128. Its
-    layout is NHWC. The output is class scores at the native size, NHWC.
+    layout is NHWC. `output` says what comes out: class scores at the native size, NHWC, or class
+    ids at the size of the input, NHW.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -29,6 +30,7 @@ class NetworkFile(BaseModel):
     format: Literal["litert", "onnx"]
     precision: Literal["int8", "fp32"]
     input: Literal["uint8", "int8"]
+    output: Literal["scores", "ids"] = "scores"
     bytes: int = Field(gt=0)
     sha256: str
     scores: dict[str, Any] | None = None

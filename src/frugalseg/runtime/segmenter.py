@@ -12,7 +12,7 @@ from frugalseg.core.errors import ArtifactError, DataError
 from frugalseg.core.labels import LabelSpace
 from frugalseg.imaging.draw import colorize, overlay
 from frugalseg.imaging.read import read_image
-from frugalseg.imaging.resize import as_channels, labels_at, resize_image
+from frugalseg.imaging.resize import as_channels, labels_at, resize_image, resize_labels
 from frugalseg.runtime.engines import Engine, open_engine
 from frugalseg.runtime.manifest import NAME, Manifest, NetworkFile
 
@@ -96,10 +96,22 @@ class Segmenter:
 
     def labels_of(self, image_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the train ids of RGB pixels, (H, W)."""
-        return labels_at(self.scores(image_HWC), image_HWC.shape[:2])
+        size = (image_HWC.shape[0], image_HWC.shape[1])
+        if self.file.output == "ids":
+            return resize_labels(self._run(image_HWC), size)
+        return labels_at(self.scores(image_HWC), size)
 
     def scores(self, image_HWC: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the network's scores at its native size, (h, w, classes)."""
+        """Return the network's scores at its native size, (h, w, classes).
+
+        Raises ArtifactError for a file that gives ids alone.
+        """
+        if self.file.output == "ids":
+            raise ArtifactError(f"{self.file.path} gives class ids, no scores")
+        scores_hwC: NDArray[np.float32] = self._run(image_HWC)
+        return scores_hwC
+
+    def _run(self, image_HWC: NDArray[np.uint8]) -> NDArray[Any]:
         pixels = as_channels(resize_image(image_HWC, self.input.size), self.input.channels)
         return self._engine(np.ascontiguousarray(pixels))
 
