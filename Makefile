@@ -9,19 +9,24 @@ SETUP := pyproject.toml constraints.txt
 PIP := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 # What must work, and is tested, where torch is not installed.
-BELOW_TORCH := core cost metrics imaging runtime report
+BELOW_TORCH := core cost metrics imaging toolchain runtime report
 LIGHT_TESTS := $(wildcard $(BELOW_TORCH:%=tests/%)) $(BELOW_TORCH:%=src/frugalseg/%) \
 	tests/architecture/test_lean_import.py
+
+# The device makers' tools that are tested, and where they are installed. There is a wheel of
+# TensorFlow Lite Micro for this platform alone; elsewhere the tests that need it are skipped.
+TOOLS := $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),tflm)
+export FRUGALSEG_CACHE ?= $(CURDIR)/.toolchains
 
 # albumentations asks the network for its newest release unless told not to.
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: demo test check quick setup record clean
+.PHONY: demo test check quick setup toolchains record clean
 
 demo: $(VENV)/.installed
 	$(BIN)/frugalseg demo
 
-test: check $(LIGHT)/.installed
+test: check $(LIGHT)/.installed toolchains
 	@echo "First without torch installed, for all that is below the torch line:"
 	$(LIGHT)/bin/pytest -n $(WORKERS) $(LIGHT_TESTS)
 	@echo "Then everything:"
@@ -38,13 +43,16 @@ quick: $(VENV)/.installed-dev
 
 setup: $(VENV)/.installed-dev
 
+toolchains: $(VENV)/.installed-dev
+	$(foreach tool,$(TOOLS),$(BIN)/frugalseg toolchain install --quiet $(tool))
+
 # After a wanted change of the public names or of the command line's flags.
 record: $(VENV)/.installed-dev
 	$(BIN)/python tests/architecture/test_surface.py
 	$(BIN)/python tests/architecture/test_cli_flags.py
 
 clean:
-	rm -rf $(VENV) $(LIGHT) build dist demo .mypy_cache .ruff_cache .pytest_cache \
+	rm -rf $(VENV) $(LIGHT) .toolchains build dist demo .mypy_cache .ruff_cache .pytest_cache \
 		.hypothesis .import_linter_cache
 
 # One stamp per environment: a second call finds it newer than pyproject.toml and does nothing.

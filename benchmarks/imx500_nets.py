@@ -5,7 +5,8 @@
 Steps are parted by ">". A step is an operator, its numbers and its words; it reads what the step
 before it wrote, `@a` goes back to the step called `a`, and operators that join take further names.
 A step marked `out`, and the last one, are outputs. Convolutions end in a ReLU unless another
-activation is named (`linear` for none) and keep the size unless they have a stride or `p0`.
+activation is named (`linear` for none) and keep the size unless they have a stride or `p0`;
+`pad 0 1 0 1` adds so many columns left and right, rows above and below.
 Needs nothing but PyTorch, since it also runs in the environment of the converter.
 """
 
@@ -86,11 +87,17 @@ class Net(nn.Module):
             reads += words
             wide = [self._channels[r] for r in reads]
             channels = sum(wide) if kind == "cat" else max(wide)
-        elif kind == "resize":
-            size = tuple(map(int, words[0].split("x")))
-            setting = (size, "nearest" if "nearest" in words else "bilinear")
+        elif kind in {"pad", "resize"}:
+            setting = _setting(kind, words)
         self._channels[name] = channels
         self.plan.append((name, kind, reads, setting))
+
+
+def _setting(kind: str, words: list[str]) -> Any:
+    if kind == "pad":
+        return [int(word) for word in words]
+    size = tuple(map(int, words[0].split("x")))
+    return size, "nearest" if "nearest" in words else "bilinear"
 
 
 def _resize(read: list[Tensor], setting: Any) -> Tensor:
@@ -105,6 +112,7 @@ FUNCTIONS: dict[str, Callable[[list[Tensor], Any], Tensor]] = {
     "cat": lambda read, _: torch.cat(read, 1),
     "flatten": lambda read, _: torch.flatten(read[0], 1),
     "mul": lambda read, _: torch.mul(*read),
+    "pad": lambda read, ends: F.pad(read[0], ends),
     "resize": _resize,
     "softmax": lambda read, _: torch.softmax(read[0], 1),
     "sub": lambda read, _: torch.sub(*read),

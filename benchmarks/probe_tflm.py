@@ -17,12 +17,13 @@ from typing import Any
 
 import flatbuffers
 import numpy as np
-from measure_tflm import report, to_data
+from measure_tflm import report
 
 from frugalseg.core.files import write_text
 from frugalseg.cost.tflite import read_tflite
 from frugalseg.cost.tflm import arena
 from frugalseg.export.flatbuffer import schema
+from frugalseg.workflows.pairs import graph_data
 
 Shape = tuple[int, ...]
 MAP: Shape = (1, 16, 16, 16)
@@ -286,7 +287,7 @@ def probe(
         graph, reported = read_tflite(path, views=False), report(path, python)
     found = arena(graph)
     error = (found.head_bytes - reported["head"], found.tail_bytes - reported["tail"])
-    return {"reported": reported, "file": to_data(graph)}, error
+    return {"reported": reported, "file": graph_data(graph)}, error
 
 
 if __name__ == "__main__":

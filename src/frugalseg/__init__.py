@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from frugalseg.workflows.evaluate import evaluate
     from frugalseg.workflows.export import export
     from frugalseg.workflows.fit import fit
+    from frugalseg.workflows.toolchain import (
+        check_toolchains,
+        install_toolchain,
+        list_toolchains,
+        remove_toolchain,
+    )
     from frugalseg.workflows.train import train
+    from frugalseg.workflows.verify import verify
     from frugalseg.workflows.weigh import weigh
 
 __version__ = "0.1.0"
@@ -26,10 +33,15 @@ __all__ = [
     "Segmenter",
     "__version__",
     "check_data",
+    "check_toolchains",
     "evaluate",
     "export",
     "fit",
+    "install_toolchain",
+    "list_toolchains",
+    "remove_toolchain",
     "train",
+    "verify",
     "weigh",
 ]
 
@@ -37,10 +49,15 @@ _HOMES = {
     "FrugalsegError": "frugalseg.core.errors",
     "Segmenter": "frugalseg.runtime.segmenter",
     "check_data": "frugalseg.workflows.check_data",
+    "check_toolchains": "frugalseg.workflows.toolchain",
     "evaluate": "frugalseg.workflows.evaluate",
     "export": "frugalseg.workflows.export",
     "fit": "frugalseg.workflows.fit",
+    "install_toolchain": "frugalseg.workflows.toolchain",
+    "list_toolchains": "frugalseg.workflows.toolchain",
+    "remove_toolchain": "frugalseg.workflows.toolchain",
     "train": "frugalseg.workflows.train",
+    "verify": "frugalseg.workflows.verify",
     "weigh": "frugalseg.workflows.weigh",
 }
 

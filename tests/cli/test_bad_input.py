@@ -208,7 +208,9 @@ def test_a_budget_that_nothing_can_meet_ends_with_one_and_says_what_would_help(
         f"[budget]\ntotal_bytes = {budget}\n",
         encoding="utf-8",
     )
-    ended = cli("fit", "--data", tiny_folder, "--device", device, "-o", out, "-q")
+    ended = cli(
+        "fit", "--data", tiny_folder, "--device", device, "--size", "64x96", "-o", out, "-q"
+    )
     assert ended.code == 1
     assert "no frugalnet fits tiny at 64x96" in ended.err
     assert f"of {budget:,}" in ended.err

@@ -10,7 +10,11 @@ import pytest
 import frugalseg
 
 Run = Callable[..., Any]
-COMMANDS = ("data", "demo", "devices", "evaluate", "export", "fit", "segment", "train", "weigh")
+COMMANDS = (
+    "data", "demo", "devices", "evaluate", "export", "fit", "segment", "toolchain", "train",
+    "weigh",
+)  # fmt: skip
+GROUPS = {"data": "check", "toolchain": "install"}
 
 
 def test_help_lists_every_command(cli: Run) -> None:
@@ -19,7 +23,7 @@ def test_help_lists_every_command(cli: Run) -> None:
     assert all(command in ended.out for command in COMMANDS)
 
 
-@pytest.mark.parametrize("command", [(c,) for c in COMMANDS if c != "data"] + [("data", "check")])
+@pytest.mark.parametrize("command", [(c, GROUPS[c]) if c in GROUPS else (c,) for c in COMMANDS])
 def test_every_command_has_help(cli: Run, command: tuple[str, ...]) -> None:
     assert cli(*command, "--help").code == 0
 

@@ -66,3 +66,29 @@ def test_a_wrong_question_ends_with_two(cli: Run, arguments: tuple[str, ...], me
     ended = cli("weigh", *arguments)
     assert ended.code == 2
     assert message in ended.err
+
+
+class TestWhy:
+    WEIGH = ("weigh", "frugalnet", "--size", "64x96", "--classes", "3", "--set", "width=0.35")
+
+    def test_it_names_what_is_alive_and_what_would_help(self, cli: Run) -> None:
+        ended = cli(*self.WEIGH, "--why")
+        assert ended.code == 0
+        assert "alive at the peak" in ended.out
+        assert "█" in ended.out
+        assert " saves " in ended.out
+
+    def test_json_has_the_same(self, cli: Run) -> None:
+        told = json.loads(cli(*self.WEIGH, "--device", "imx500", "--why", "--json").out)
+        why = told["why"]
+        assert why["peak_bytes"] == sum(size for _, size in why["alive"])
+        assert all(advice["ram_bytes_saved"] > 0 for advice in why["advice"])
+        assert any("a picture of" in advice["text"] for advice in why["advice"])
+
+    def test_without_the_flag_nothing_is_explained(self, cli: Run) -> None:
+        assert "why" not in json.loads(cli(*self.WEIGH, "--json").out)
+
+    def test_it_is_not_mixed_with_measuring(self, cli: Run) -> None:
+        ended = cli(*self.WEIGH, "--device", "mcu-2mb", "--why", "--verify")
+        assert ended.code == 2
+        assert "give one of them" in ended.err

@@ -1,6 +1,7 @@
 """Pairs under data/tflm: a graph, and what the interpreter of tflite_micro reported for its file.
 
 `operators.json` was made by benchmarks/probe_tflm.py, the others by benchmarks/measure_tflm.py.
+Those under `least` also hold the smallest arena that the interpreter accepted, by bisection.
 """
 
 import json
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from frugalseg.cost.graph import Graph, Op, Tensor, chain
-from frugalseg.cost.tflm import arena
+from frugalseg.cost.tflm import Arena, arena, num_tensors
 
 DATA = Path(__file__).parent / "data" / "tflm"
 NETWORKS = sorted(path for path in DATA.glob("*.json") if path.stem != "operators")
@@ -66,6 +67,54 @@ class TestNetworks:
         assert found.head_bytes == reported["head"]
         total = reported["head"] + reported["tail"]
         assert found.total_bytes == pytest.approx(total, rel=WITHIN)
+
+
+def pair_with_least(name: str) -> tuple[Arena, int]:
+    pair = load(DATA / "least" / f"{name}.json")
+    return arena(from_data(pair["file"])), pair["reported"]["least"]
+
+
+@pytest.mark.parametrize("name", ["frugalnet_16x16_0.25_1", "enet_16x16_indices"])
+def test_the_smallest_arena_has_room_for_the_plan(name: str) -> None:
+    found, least = pair_with_least(name)
+    assert found.least_bytes == -(-least // 16) * 16
+    assert found.least_bytes == found.planning_bytes > found.total_bytes
+
+
+@pytest.mark.parametrize(("length", "least"), [(50, 10_400), (200, 39_200), (1001, 192_984)])
+def test_many_small_tensors_need_more_to_be_planned_than_to_be_held(
+    length: int, least: int
+) -> None:
+    graph = relus(length, sides=(1, 1, 1, 16))
+    assert arena(graph).least_bytes == -(-least // 16) * 16
+
+
+def test_large_tensors_leave_room_enough_for_the_plan() -> None:
+    found = arena(relus(200, sides=(1, 1, 1, 8192)))
+    assert found.least_bytes == found.total_bytes == 41_120  # bisected
+
+
+def relus(length: int, sides: tuple[int, ...]) -> Graph:
+    """The graph of a file with so many activations in a row."""
+    tensors = {str(i): Tensor(name=str(i), shape=sides, element_bytes=1) for i in range(length + 1)}
+    ops = [
+        Op(name=f"r{i}", kind="relu", reads=(f"{i}",), writes=(f"{i + 1}",)) for i in range(length)
+    ]
+    return Graph(
+        tensors=tensors, ops=tuple(ops), inputs=("0",), outputs=(str(length),), num_constants=0
+    )
+
+
+@pytest.mark.parametrize("path", NETWORKS, ids=lambda path: path.stem)
+def test_shorter_pointers_shorten_the_tail_and_nothing_else(path: Path) -> None:
+    graph = from_data(load(path)["file"])
+    wide, narrow = arena(graph), arena(graph, pointer_bytes=4)
+    assert narrow.head_bytes == wide.head_bytes
+    saved = wide.tail_bytes - narrow.tail_bytes
+    # Of each tensor's 24 bytes and each operator's 64, half are left; the rest is alignment.
+    halves = 12 * num_tensors(graph) + 32 * len(graph.ops)
+    assert saved == pytest.approx(halves, abs=200)
+    assert narrow.least_bytes % 16 == 0
 
 
 @pytest.mark.parametrize("name", OPERATORS)

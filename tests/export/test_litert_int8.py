@@ -1,17 +1,20 @@
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from ai_edge_litert.interpreter import Interpreter
 
 from frugalseg.core.errors import ConfigError
 from frugalseg.core.inputs import InputSpec
-from frugalseg.export.litert_int8 import export_litert_int8
+from frugalseg.export.litert_int8 import export_litert_int8, share_ranges
 from frugalseg.models.catalog import Architecture
-from frugalseg.models.network import Network
+from frugalseg.models.network import Network, resize
+from frugalseg.trace import trace
 from frugalseg.training.validation import network_scores
 
 Operators = Callable[[Path], Counter[str]]
@@ -89,6 +92,108 @@ def test_an_enet_becomes_int8_and_computes_the_same(tmp_path: Path, operators: O
     export_litert_int8(network, spec, path, pictures=some)
     assert operators(path)["CONV_2D"] > 80
     assert _correlation(network, spec, path, some[0]) > 0.9
+
+
+def bare_model(*ops: tuple[str, str, str]) -> Any:
+    """Build what `share_ranges` looks at; tensors are named by letters, "a" is the input."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    names = sorted({name for _, reads, writes in ops for name in reads + writes})
+    graph = SimpleNamespace(
+        tensors=[SimpleNamespace(name=name.encode()) for name in names],
+        inputs=[names.index("a")],
+        operators=[
+            SimpleNamespace(
+                opcodeIndex=i,
+                inputs=[names.index(name) for name in reads],
+                outputs=[names.index(name) for name in writes],
+            )
+            for i, (_, reads, writes) in enumerate(ops)
+        ],
+    )
+    codes = [getattr(schema.BuiltinOperator, kind) for kind, _, _ in ops]
+    return SimpleNamespace(
+        subgraphs=[graph],
+        operatorCodes=[SimpleNamespace(builtinCode=c, deprecatedBuiltinCode=0) for c in codes],
+    )
+
+
+def shared(*ops: tuple[str, str, str]) -> dict[str, tuple[float, float]]:
+    """Share ranges of (-n, n), where n is the place of a tensor's name in the alphabet."""
+    names = {name for _, reads, writes in ops for name in reads + writes}
+    width = {name: float(ord(name) - ord("a") + 1) for name in names}
+    ranges = {n: {"min": np.array([-w]), "max": np.array([w])} for n, w in width.items()}
+    share_ranges(ranges, bare_model(*ops))
+    return {n: (float(r["min"][0]), float(r["max"][0])) for n, r in ranges.items()}
+
+
+class TestSharedRanges:
+    def test_what_is_joined_and_the_result_get_the_widest_range(self) -> None:
+        found = shared(
+            ("CONV_2D", "a", "b"), ("CONV_2D", "a", "d"), ("CONCATENATION", "bd", "c"),
+            ("CONV_2D", "c", "z"),
+        )  # fmt: skip
+        assert {found[n] for n in "bcd"} == {(-4.0, 4.0)}
+        assert (found["a"], found["z"]) == ((-1.0, 1.0), (-26.0, 26.0))
+
+    def test_through_what_keeps_the_scale_and_through_chains_of_joins(self) -> None:
+        found = shared(
+            ("CONV_2D", "a", "b"), ("RESIZE_BILINEAR", "b", "c"), ("CONV_2D", "a", "d"),
+            ("CONCATENATION", "cd", "e"), ("CONV_2D", "e", "y"), ("CONCATENATION", "ed", "f"),
+        )  # fmt: skip
+        assert {found[n] for n in "bcdef"} == {(-6.0, 6.0)}
+        assert found["y"] == (-25.0, 25.0)
+
+    def test_a_map_that_others_read_as_well_is_widened_for_them_too(self) -> None:
+        found = shared(
+            ("CONV_2D", "a", "b"), ("CONV_2D", "b", "c"), ("CONCATENATION", "bc", "d"),
+            ("MAX_POOL_2D", "b", "e"),
+        )  # fmt: skip
+        assert {found[n] for n in "bcde"} == {(-5.0, 5.0)}
+
+    @pytest.mark.parametrize("kind", ["LOGISTIC", "SOFTMAX", "TANH"])
+    def test_a_scale_of_its_own_is_left_alone_and_what_is_tied_to_it(self, kind: str) -> None:
+        found = shared(
+            ("MAX_POOL_2D", "a", "b"), (kind, "a", "c"), ("PAD", "c", "d"), ("CONV_2D", "a", "e"),
+            ("CONCATENATION", "bde", "f"),
+        )  # fmt: skip
+        assert [found[n][1] for n in "abcdef"] == [1, 2, 3, 4, 6, 6]
+
+    def test_without_a_join_nothing_changes(self) -> None:
+        found = shared(("CONV_2D", "a", "b"), ("MAX_POOL_2D", "b", "c"), ("ADD", "bb", "d"))
+        assert [found[n][1] for n in "abcd"] == [1, 2, 3, 4]
+
+
+class Joining(Network):
+    """Joins a map that others read with one that was resized."""
+
+    channels = num_classes = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.down, self.mix = (
+            torch.nn.Conv2d(3, 8, 1),
+            torch.nn.Conv2d(8, 8, 2, stride=2),
+            torch.nn.Conv2d(16, 3, 1),
+        )
+
+    def native(self, image_NCHW: torch.Tensor) -> torch.Tensor:
+        fine = torch.relu(self.first(image_NCHW))
+        coarse = resize(self.down(fine) * 3, fine.shape[-2:])
+        out: torch.Tensor = self.mix(torch.cat([coarse, fine], 1))
+        return out
+
+
+@pytest.mark.slow
+def test_a_join_needs_no_quantize_and_the_scores_stay(tmp_path: Path, operators: Operators) -> None:
+    torch.manual_seed(0)
+    spec, path, network = InputSpec(height=16, width=24), tmp_path / "m.tflite", Joining().eval()
+    some = pictures(spec)
+    export_litert_int8(network, spec, path, pictures=some)
+    assert operators(path)["CONCATENATION"] == 1
+    assert "QUANTIZE" not in operators(path)
+    assert [op.kind for op in trace(network, spec).ops].count("quantize") == 0
+    assert _correlation(network, spec, path, some[0]) > 0.99
 
 
 def test_without_pictures_there_is_nothing_to_calibrate_on(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from ai_edge_litert.interpreter import Interpreter
 
 from frugalseg.core.inputs import InputSpec
@@ -54,6 +55,38 @@ def test_operators_go_and_the_output_stays_to_the_bit(
     assert operators(path).keys() == {"CONV_2D", "ADD", "RESIZE_BILINEAR", "MEAN"}
     for seed in range(3):
         np.testing.assert_array_equal(output(path, seed), output(untidy, seed))
+
+
+class Widening(Network):
+    """Adds channels of zeros to a map, and the result to another map, as ENet does."""
+
+    channels = num_classes = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.wide, self.last = (
+            torch.nn.Conv2d(3, 4, 1), torch.nn.Conv2d(4, 8, 3, padding=1), torch.nn.Conv2d(8, 3, 1),
+        )  # fmt: skip
+
+    def native(self, image_NCHW: torch.Tensor) -> torch.Tensor:
+        map_NCHW = self.first(image_NCHW)
+        more_NCHW = torch.nn.functional.pad(map_NCHW, (0, 0, 0, 0, 0, 4))
+        out: torch.Tensor = self.last(torch.relu(self.wide(map_NCHW) + more_NCHW))
+        return out
+
+
+@pytest.mark.slow
+def test_channels_are_padded_without_a_change_of_layout(
+    tmp_path: Path, operators: Callable[[Path], Counter[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_module("frugalseg.export.litert"), "tidy", lambda path: None)
+    untidy, path = tmp_path / "untidy.tflite", tmp_path / "tidy.tflite"
+    convert(Widening().eval(), SPEC, untidy, raw=False)
+    assert operators(untidy)["TRANSPOSE"] >= 3  # else there is nothing to show
+    tidy(Path(shutil.copy(untidy, path)))
+    assert operators(path) == {"CONV_2D": 3, "PAD": 1, "ADD": 1}
+    assert path.stat().st_size < untidy.stat().st_size
+    np.testing.assert_array_equal(output(path), output(untidy))
 
 
 def test_the_file_and_its_peak_are_smaller(untidy: Path, tmp_path: Path) -> None:

@@ -66,3 +66,18 @@ def test_operators_without_memory_are_drawn_flat() -> None:
     drawn = timeline([Moment("a", 0)], None)
     assert drawn is not None
     assert drawn.bars[0].height == 0
+
+
+def test_what_is_there_all_the_time_lies_below_the_moments() -> None:
+    drawn = timeline([Moment("a", 20), Moment("b", 60)], 100, base_bytes=40)
+    assert drawn is not None
+    assert drawn.base_top == HEIGHT * 0.6
+    assert [bar.top for bar in drawn.bars] == [HEIGHT * 0.4, 0]
+    assert [bar.top + bar.height for bar in drawn.bars] == [drawn.base_top] * 2
+    assert drawn.limit_top == drawn.peak_top == 0  # base and moment together reach the limit
+
+
+def test_without_a_base_the_bars_stand_on_the_ground() -> None:
+    drawn = timeline([Moment("a", 20)], None)
+    assert drawn is not None
+    assert drawn.base_top == drawn.bars[0].top + drawn.bars[0].height == HEIGHT

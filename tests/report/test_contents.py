@@ -15,6 +15,7 @@ def test_all_contradictions_are_named_at_once(data: ReportData, example: Example
             labels=LabelSpace.of(["belt", "paper"]),
             weighings=[],
             moments=[Moment("conv", -1)],
+            resident=[("tail", -2)],
             best=[example] * (MAX_EXAMPLES + 1),
         )
     text = "\n".join(refused.value.problems)
@@ -22,6 +23,7 @@ def test_all_contradictions_are_named_at_once(data: ReportData, example: Example
     assert "IoU of 3 classes, expected 2" in text
     assert "not 2 x 2" in text
     assert "-1 bytes" in text
+    assert "resident tail: -2 bytes" in text
     assert "9 examples, expected at most 8" in text
 
 

@@ -89,6 +89,7 @@ def test_hostile_words_are_shown_and_do_nothing(data: ReportData, example: Examp
         notes=[HOSTILE],
         best=[replace(example, name=HOSTILE)],
         moments=[Moment(HOSTILE, 5, ((HOSTILE, 5),))],
+        resident=[(HOSTILE, 5)],
         layers=[Layer(HOSTILE, 1, 1, 1)],
         settings={HOSTILE: HOSTILE, "nested": {HOSTILE: HOSTILE}},
         records=[replace(data.records[0], name=HOSTILE, on=HOSTILE, settings={HOSTILE: 1})],
@@ -114,6 +115,17 @@ def test_a_network_that_does_not_fit_is_told_in_the_title_too(data: ReportData) 
     assert "does not fit mcu-2mb" in text
     assert "Does not fit mcu-2mb: needs 1,512,004 of 1,000,000 bytes, 512,004 too many" in text
     assert "over the limit 512,004 bytes" in text
+
+
+def test_what_is_in_memory_all_the_time_is_told_apart(data: ReportData) -> None:
+    page = Page(render(replace(data, resident=[("arena tail", 30_000), ("arena gaps", 5)])))
+    assert (
+        "730,005 bytes: 700,000 of the moment, and 30,005 that are there all the time"
+        " (arena tail 30,000, arena gaps 5)"
+    ) in page.text
+    bases = [attrs for tag, attrs in page.tags if attrs.get("class") == "base"]
+    assert [float(base["height"] or 0) > 0 for base in bases] == [True]
+    assert not [1 for _, attrs in Page(render(data)).tags if attrs.get("class") == "base"]
 
 
 def test_pictures_tables_and_charts_have_words(data: ReportData) -> None:

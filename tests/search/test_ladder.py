@@ -69,10 +69,10 @@ def test_the_network_takes_what_the_input_gives() -> None:
 
 def test_where_nothing_fits_a_smaller_picture_that_does_is_named() -> None:
     with pytest.raises(OverBudgetError, match="no frugalnet fits board at 96x128") as caught:
-        choose(device(ram_bytes=30_000), SPEC, 5)
+        choose(device(ram_bytes=600_000), SPEC, 5)
     assert not caught.value.verdict
     named = InputSpec.parse(str(caught.value).partition("--size ")[2].partition(",")[0])
-    assert choose(device(ram_bytes=30_000), named, 5).larger is not None
+    assert choose(device(ram_bytes=600_000), named, 5).larger is not None
 
 
 def test_where_no_size_helps_that_is_said() -> None:

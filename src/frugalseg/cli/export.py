@@ -7,7 +7,7 @@ import typer
 
 from frugalseg.cli import options
 from frugalseg.cli.progress import shown
-from frugalseg.cli.tables import percent, score_rows, table
+from frugalseg.cli.tables import footprint_rows, percent, score_rows, table
 
 
 def export(
@@ -21,6 +21,8 @@ def export(
         ),
     ] = None,
     device: options.MaybeDevice = None,
+    output: options.Output = None,
+    verify: options.Verify = False,
     tolerance: options.Tolerance = 1.0,
     calibration: options.Calibration = 128,
     format: options.Format = None,
@@ -32,7 +34,8 @@ def export(
     with shown(quiet=quiet) as progress:
         result = run(
             checkpoint, data, out, to=to or ("litert_int8",), tolerance=tolerance,
-            calibration=calibration, device=device, format=format, progress=progress,
+            calibration=calibration, device=device, output=output, verify=verify,
+            format=format, progress=progress,
         )  # fmt: skip
     first = result.manifest.files[0]
     names = result.manifest.label_space.names
@@ -49,4 +52,7 @@ def export(
         for f in result.manifest.files
     ]  # fmt: skip
     print(table(["file", "bytes", "mIoU", "parity gap"], rows))
+    if result.manifest.device:
+        print()
+        print(table([result.manifest.device, "fits"], footprint_rows(result.footprint), left=2))
     print(f"\nartifact  {result.folder}")

@@ -7,7 +7,7 @@ import typer
 
 from frugalseg.cli import options
 from frugalseg.cli.progress import shown
-from frugalseg.cli.tables import percent, table
+from frugalseg.cli.tables import footprint_rows, percent, table
 
 if TYPE_CHECKING:
     from frugalseg.workflows.fit import FitResult
@@ -25,6 +25,8 @@ def fit(
     set: options.Settings = None,
     tolerance: options.Tolerance = 1.0,
     calibration: options.Calibration = 128,
+    output: options.Output = None,
+    verify: options.Verify = False,
     resume: options.Resume = False,
     format: options.Format = None,
     quiet: options.Quiet = False,
@@ -35,8 +37,8 @@ def fit(
     with shown(quiet=quiet) as progress:
         result = run(
             data, device, out, time=time, size=size, recipe=recipe, set=set or (),
-            tolerance=tolerance, calibration=calibration, resume=resume, format=format,
-            progress=progress,
+            tolerance=tolerance, calibration=calibration, output=output, verify=verify,
+            resume=resume, format=format, progress=progress,
         )  # fmt: skip
     finish(result, out)
 
@@ -57,11 +59,7 @@ def finish(result: "FitResult", out: Path) -> None:
         table(
             ["network", f"frugalnet, width {settings['width']}, depth {settings['depth']}"],
             [
-                ["file", f"{need.storage_bytes:,} bytes (measured)"],
-                [
-                    "working memory",
-                    f"{need.ram_bytes:,} bytes (from the file's graph)",
-                ],
+                *footprint_rows(need),
                 ["chosen", result.choice.reason],
                 [result.device.name, "fits" if verdict else f"does not fit: {verdict}"],
             ],

@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from frugalseg import __version__
-from frugalseg.cli import data, demo, devices, evaluate, export, fit, segment, train, weigh
+from frugalseg.cli import (
+    data,
+    demo,
+    devices,
+    evaluate,
+    export,
+    fit,
+    segment,
+    toolchain,
+    train,
+    weigh,
+)
 from frugalseg.core.errors import FrugalsegError
 
 INTERRUPTED = 130
@@ -38,6 +49,7 @@ def _main(
 
 app.add_typer(data.app, name="data")
 app.add_typer(devices.app, name="devices")
+app.add_typer(toolchain.app, name="toolchain")
 app.command("demo")(demo.demo)
 app.command("fit")(fit.fit)
 app.command("train")(train.train)

@@ -26,6 +26,20 @@ Device = Annotated[str, typer.Option(help="Device: a name (see `devices`) or a T
 MaybeDevice = Annotated[
     str | None, typer.Option(help="Device: a name (see `devices`) or a TOML file.")
 ]
+Output = Annotated[
+    str | None,
+    typer.Option(
+        help="What the deployed file gives: scores (native size) or ids (input size; on an IMX500"
+        " native size); default: scores, on an IMX500 ids."
+    ),
+]
+Verify = Annotated[
+    bool, typer.Option("--verify", help="Let the device's toolchain measure it as well.")
+]
+Pairs = Annotated[
+    Path | None,
+    typer.Option(help="With --verify: folder that keeps estimate and measurement; default: cache."),
+]
 Tolerance = Annotated[
     float, typer.Option(help="mIoU points that int8 may lose against the float network.")
 ]

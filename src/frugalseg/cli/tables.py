@@ -1,8 +1,12 @@
 """Text tables for a terminal, and numbers as people read them."""
 
 from collections.abc import Sequence
+from math import ceil
 
+from frugalseg.core.budget import Footprint
 from frugalseg.metrics.scores import Scores
+
+BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
@@ -21,6 +25,18 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) 
         for row in (head, *rows)
     ]
     return "\n".join(lines)
+
+
+def bars(values: Sequence[float], width: int = 72) -> str:
+    """Draw values as a row of blocks, each as high as the highest of those that it stands for.
+
+    >>> bars([1, 2, 8, 4]), bars([1, 8, 2, 4], width=2)
+    ('▁▂█▄', '█▄')
+    """
+    share = max(1, -(-len(values) // width))
+    highest = [max(values[i : i + share]) for i in range(0, len(values), share)]
+    top = max(highest, default=0) or 1
+    return "".join(BLOCKS[max(0, ceil(value / top * len(BLOCKS)) - 1)] for value in highest)
 
 
 def percent(value: float | None) -> str:
@@ -42,4 +58,13 @@ def score_rows(columns: Sequence[Scores], names: Sequence[str]) -> list[list[str
     rows = [[t, *(percent(getattr(s, f)) for s in columns)] for t, f in figures.items()]
     return rows + [
         [f"  IoU {name}", *(percent(s.iou[i]) for s in columns)] for i, name in enumerate(names)
+    ]
+
+
+def footprint_rows(need: Footprint) -> list[list[str]]:
+    """Name what a network needs on its device, each figure with its origin."""
+    rows = (("network", "storage_bytes"), ("working memory", "ram_bytes"))
+    return [
+        [name, f"{getattr(need, figure):,} bytes ({need.origin_of(figure)})"]
+        for name, figure in rows
     ]

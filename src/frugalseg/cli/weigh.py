@@ -1,17 +1,21 @@
 """`frugalseg weigh`."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
 
 from frugalseg.cli import options
-from frugalseg.cli.tables import table
+from frugalseg.cli.tables import bars, table
 from frugalseg.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from frugalseg.cost.footprint import WeighReport
+    from frugalseg.workflows.verify import Verification
+
+LISTED = 8
 
 
 def weigh(
@@ -29,19 +33,51 @@ def weigh(
         list[str] | None, typer.Option("--set", help="Setting of the network: width=0.5.")
     ] = None,
     device: options.MaybeDevice = None,
+    why: Annotated[
+        bool, typer.Option("--why", help="Say what is in memory at the peak, and what would help.")
+    ] = False,
+    verify: options.Verify = False,
+    pairs: options.Pairs = None,
     json_: options.Json = False,
 ) -> None:
     """Count parameters, multiply-accumulates, bytes and peak memory before training."""
+    described: dict[str, Any] = {"classes": classes, "size": size, "set": _read(set or [])}
+    if pairs and not verify:
+        raise ConfigError("--pairs keeps what --verify measures: give both")
+    if verify and why:
+        raise ConfigError("--verify measures and --why explains: give one of them")
+    if verify:
+        _verify(model, device, described, pairs=pairs, json_=json_)
+        return
     from frugalseg.workflows.weigh import weigh as run
 
-    report = run(
-        model, classes=classes, size=size, set=_read(set or []), device=device
-    )  # fmt: skip
+    report = run(model, **described, device=device, why=why)
     if json_:
         print(json.dumps(report.to_dict(), indent=2))
     else:
         _print(report)
+        _print_why(report)
+        _print_verdict(report)
     if report.fits is False:
+        raise typer.Exit(1)
+
+
+def _verify(
+    model: str, device: str | None, described: dict[str, Any], *, pairs: Path | None, json_: bool
+) -> None:
+    if device is None:
+        raise ConfigError("--verify needs to know what for: name a --device")
+    from frugalseg.workflows.verify import verify
+
+    found = verify(model, device, **described, pairs=pairs)
+    if json_:
+        told = found.to_dict()
+        verdict = {"fits": told["fits"], "excess": told["excess"]}
+        print(json.dumps(found.report.to_dict() | verdict | {"verification": told}, indent=2))
+    else:
+        _print(found.report)
+        _print_verification(found)
+    if not found.fits:
         raise typer.Exit(1)
 
 
@@ -89,13 +125,55 @@ def _print(report: "WeighReport") -> None:
     if report.uncounted:
         counted = ", ".join(f"{name} ({n})" for name, n in report.uncounted.items())
         print(f"\nnot counted: {counted}")
-    if report.verdict is not None:
-        said = report.verdict if report.verdict else f"does not fit: {report.verdict}"
-        print(f"\n{report.device}: {said}; estimates leave the device's margin free")
-        for refusal in report.refusals:
-            print(f"{report.device} {refusal}")
-        if report.memory.doubts:
-            print(f"known only roughly: {', '.join(report.memory.doubts)}")
+
+
+def _print_verdict(report: "WeighReport") -> None:
+    if report.verdict is None:
+        return
+    said = report.verdict if report.verdict else f"does not fit: {report.verdict}"
+    print(f"\n{report.device}: {said}; estimates leave the device's margin free")
+    _print_refusals(report)
+
+
+def _print_verification(found: "Verification") -> None:
+    rows = [
+        [each.figure, f"{each.estimated:,}", f"{each.measured:,}", f"{each.off:+.2%}"]
+        for each in found.comparisons
+    ]
+    print()
+    print(table([f"bytes on {found.device}", "estimated", "measured", "estimate is off"], rows))
+    print(f"measured by {found.measured.tool}; both are kept in {found.pair}")
+    said = found.verdict if found.verdict else f"does not fit: {found.verdict}"
+    print(f"\n{found.device}: {said}, as measured")
+    _print_refusals(found.report)
+
+
+def _print_refusals(report: "WeighReport") -> None:
+    for refusal in report.refusals:
+        print(f"{report.device} {refusal}")
+    if report.memory.doubts:
+        print(f"known only roughly: {', '.join(report.memory.doubts)}")
+
+
+def _print_why(report: "WeighReport") -> None:
+    """Draw the bytes over the course of inference; name those at the peak, and what would help."""
+    if report.why is None:
+        return
+    why = report.why
+    print(
+        f"\nmemory over {len(report.memory.timeline)} steps; {why.peak_bytes:,} bytes at {why.at}"
+    )
+    print(bars([moment.bytes for moment in report.memory.timeline]))
+    alive = [[name, f"{size:,}"] for name, size in why.alive[:LISTED]]
+    if others := why.alive[LISTED:]:
+        alive.append([f"{len(others)} more", f"{sum(size for _, size in others):,}"])
+    print(table(["alive at the peak", "bytes"], alive))
+    print()
+    for advice in why.advice:
+        saved = advice.ram_bytes_saved
+        print(f"{advice.text} saves {saved:,} bytes ({saved / 1e6:.1f} MB)")
+    if not why.advice:
+        print("nothing that was tried lowers the memory")
 
 
 def _on_device(report: "WeighReport") -> list[list[str]]:

@@ -5,6 +5,7 @@ FrugalsegError
 ├── DataError           images or masks are wrong; lists every problem   exit 2
 ├── ArtifactError       an artifact, checkpoint or file is damaged       exit 2
 ├── MissingExtraError   an optional package is not installed             exit 2
+├── ToolchainError      a device maker's tool is missing or failed       exit 2
 ├── OverBudgetError     the network does not fit the device              exit 1
 └── GateError           the exported file lost too much accuracy         exit 1
 """
@@ -39,6 +40,10 @@ class ArtifactError(FrugalsegError):
 
 class MissingExtraError(FrugalsegError):
     """An optional package is not installed."""
+
+
+class ToolchainError(FrugalsegError):
+    """A device maker's tool is not installed, needs something, crashed, or took too long."""
 
 
 class DataError(FrugalsegError):

@@ -4,6 +4,7 @@ Only shapes are looked at, so that this needs no PyTorch; `trace` brings the arg
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from math import prod
 from typing import Any, Protocol
 
@@ -78,7 +79,7 @@ def facts(name: str, args: Sequence[Any], made: Shaped) -> Facts:
 
 
 def _convolution(args: Sequence[Any], made: Shaped) -> Facts:
-    x, weight, _, stride, padding, dilation, transposed, _, groups = args
+    x, weight, _, stride, padding, dilation, transposed, left_over, groups = args
     found: Facts = {
         # Each element on the many-to-one side meets the weights of one channel.
         "macs": prod((x if transposed else made).shape) * prod(weight.shape[1:]),
@@ -86,11 +87,12 @@ def _convolution(args: Sequence[Any], made: Shaped) -> Facts:
         "bias_elements": made.shape[1],  # LiteRT stores zeros where there is none
         "groups": groups,
     }
+    flat = len(stride) == FLAT
+    window = _window(weight.shape[2:], stride, padding, dilation) if flat else None
     if transposed:
-        return {"kind": "transpose_conv", **found}
+        return {"kind": "transpose_conv", **found, "spread": _less(window, left_over)}
     depthwise = groups > 1 and weight.shape[1] == 1
-    if len(stride) == FLAT:
-        found["window"] = _window(weight.shape[2:], stride, padding, dilation)
+    found["window"] = window
     return {"kind": "depthwise_conv_2d" if depthwise else "conv_2d", **found}
 
 
@@ -108,11 +110,48 @@ def _attention(args: Sequence[Any]) -> Facts:
     return {"kind": "attention", "macs": pairs * (query[-1] + value[-1])}
 
 
-def _pool(args: Sequence[Any]) -> Facts:
-    _, kernel, *rest = args  # trailing arguments are absent where they are the default
-    stride = rest[0] if rest and rest[0] else kernel
-    padding = rest[1] if rest[1:] else (0,)
-    return {"window": _window(kernel, stride, padding, (1, 1))}
+def _less(window: Window | None, left_over: Sequence[int]) -> Window | None:
+    """Cut less off at the end, by the output padding of a transposed convolution."""
+    if window is None:
+        return None
+    (top, bottom), (left, right) = window.padding
+    down, across = _pair(left_over)
+    return replace(window, padding=((top, bottom - down), (left, right - across)))
+
+
+# Trailing arguments are absent where they are the default.
+def _mean_pool(args: Sequence[Any]) -> Facts:
+    names = ("kernel", "stride", "padding", "rounds_up")
+    return _pool(**dict(zip(names, args[1:], strict=False)))
+
+
+def _max_pool(args: Sequence[Any]) -> Facts:
+    names = ("kernel", "stride", "padding", "dilation", "rounds_up")
+    return _pool(**dict(zip(names, args[1:], strict=False)))
+
+
+def _pool(
+    kernel: Sequence[int],
+    stride: Sequence[int] = (),
+    padding: Sequence[int] = (0,),
+    dilation: Sequence[int] = (1,),
+    rounds_up: bool = False,
+) -> Facts:
+    window = _window(kernel, stride or kernel, padding, dilation)
+    return {"window": replace(window, rounds_up=rounds_up)}
+
+
+def _bilinear(args: Sequence[Any]) -> Facts:
+    return _factor(args[3:])
+
+
+def _nearest(args: Sequence[Any]) -> Facts:
+    return _factor(args[2:])
+
+
+def _factor(scales: Sequence[float | None]) -> Facts:
+    down, across = (*scales, None, None)[:2]
+    return {} if down is None or across is None else {"factor": (float(down), float(across))}
 
 
 def _pad(args: Sequence[Any]) -> Facts:
@@ -142,13 +181,15 @@ MATRIX: Mapping[str, Callable[[Sequence[Any], Shaped], Facts]] = {
     "mm": _product(0, 1),
 }
 GEOMETRY: Mapping[str, Callable[[Sequence[Any]], Facts]] = {
-    "avg_pool2d": _pool,
+    "avg_pool2d": _mean_pool,
     "clamp": _clamp,
     "clamp_min": _clamp,
     "constant_pad_nd": _pad,
     "hardtanh": _clamp,
-    "max_pool2d_with_indices": _pool,
+    "max_pool2d_with_indices": _max_pool,
     "native_batch_norm": _batch_norm,
+    "upsample_bilinear2d": _bilinear,
+    "upsample_nearest2d": _nearest,
 }
 
 

@@ -170,6 +170,17 @@ class Device(Part):
             }
         )
 
+    def room(self, storage_bytes: int) -> int | None:
+        """Return what an estimate may use of RAM beside a network of so many bytes; None: all.
+
+        >>> load_device("mcu-2mb").room(800_000)
+        1100000
+        """
+        design = self.design_budget
+        together = None if design.total_bytes is None else design.total_bytes - storage_bytes
+        limits = [limit for limit in (design.ram_bytes, together) if limit is not None]
+        return max(0, min(limits)) if limits else None
+
     def check(self, footprint: Footprint) -> Verdict:
         """Compare: what was measured with the budget, an estimate with the budget less the margin.
 

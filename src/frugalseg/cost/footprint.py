@@ -1,9 +1,4 @@
-"""From a graph to figures: what a network weighs, and what it needs on a device.
-
-The size of the .tflite file is estimated as its content, which is exact, and the bookkeeping of
-the format, which was fitted to files as `export` writes them (static int8, weights per channel,
-tensor names of a few letters): see `FILE_BYTES` and its neighbours.
-"""
+"""From a graph to figures: what a network weighs, and what it needs on a device."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,18 +8,15 @@ from typing import Any
 from frugalseg.core.budget import Footprint, Verdict
 from frugalseg.core.inputs import InputSpec
 from frugalseg.cost.device import Device
+from frugalseg.cost.file_size import BIAS_BYTES, OP_BYTES, SCALE_BYTES, file_bytes
 from frugalseg.cost.graph import Graph, Op
 from frugalseg.cost.memory import Memory, as_run, memory_of
 from frugalseg.cost.order import best_order
+from frugalseg.cost.patches import patched
 from frugalseg.cost.peak import peak
+from frugalseg.cost.why import Why
 
 FP32_BYTES = 4
-BIAS_BYTES, SCALE_BYTES, ZERO_POINT_BYTES = 4, 4, 8
-# Fitted to exported frugalnets of 26 k to 1.4 M weights: 0 to 0.3 % too high on them. Long class
-# names, which the metadata holds, add their letters.
-FILE_BYTES = 1_520  # header, signature, metadata with some class names
-OP_BYTES = 200  # an operator, the tensor that it writes, and that tensor's scale
-WEIGHTS_BYTES = 142  # the two tensors, weight and bias, of an operator that has both
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +44,7 @@ class WeighReport:
 
     `memory` is counted as the device does, or as LiteRT does without one. `device`, `verdict` and
     `refusals`, why it could not run the network whatever its size, are there if the report is for
-    a device.
+    a device; `why`, what the memory is needed for, if it was asked for.
     """
 
     params: int
@@ -69,6 +61,7 @@ class WeighReport:
     device: str | None = None
     verdict: Verdict | None = None
     refusals: tuple[str, ...] = ()
+    why: Why | None = None
 
     @property
     def footprint(self) -> Footprint:
@@ -81,6 +74,12 @@ class WeighReport:
         return None if self.verdict is None else bool(self.verdict) and not self.refusals
 
     @property
+    def objections(self) -> list[str]:
+        """Why the network cannot run on the device; empty where it fits, or without a device."""
+        broken = [str(self.verdict)] if self.verdict is not None and not self.verdict else []
+        return [*broken, *self.refusals]
+
+    @property
     def excess(self) -> Mapping[str, int] | None:
         """What is too much for the device, by resource; None without a device."""
         if self.verdict is None:
@@ -88,9 +87,11 @@ class WeighReport:
         return {e.resource: e.needed - e.allowed for e in self.verdict.excess}
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON; `device`, `fits` and `excess` only with a device."""
+        """Plain values, ready for JSON; what was not asked for (a device, why) is left out."""
         values = asdict(self)
         del values["device"], values["verdict"], values["refusals"]
+        if self.why is None:
+            del values["why"]
         if self.verdict is not None:
             values |= {"device": self.device, "fits": self.fits, "excess": self.excess}
             values |= {"refusals": self.refusals}
@@ -176,22 +177,23 @@ def footprint(graph: Graph, device: Device | None = None) -> Footprint:
     return _footprint(fused.macs, file_bytes(fused), memory_of(runs, device))
 
 
+def divided_footprint(graph: Graph, device: Device) -> Footprint | None:
+    """Estimate the network with parts of it in bands, so that it fits a microcontroller.
+
+    None where that cannot help: the room that the device leaves beside the file is less than the
+    picture, or no division meets it.
+    """
+    runs = as_run(graph, device)
+    file = file_bytes(runs)
+    room = device.room(file)
+    if room is None or room < sum(runs.tensors[name].bytes for name in runs.inputs):
+        return None
+    found = patched(runs, ram_bytes=room)
+    # Weights are stored once, whatever the number of bands.
+    added = (len(found.graph.ops) - len(runs.ops)) * OP_BYTES
+    return Footprint(storage_bytes=file + added, ram_bytes=found.arena_bytes, macs=found.macs)
+
+
 def _fused(graph: Graph, runs: Graph) -> Graph:
     """Return the graph as LiteRT runs it, which `runs` is already unless a compiler gets it."""
     return as_run(graph) if runs is graph else runs
-
-
-def file_bytes(graph: Graph) -> int:
-    """Estimate the .tflite file.
-
-    A weight is a byte. Weights and bias have a scale and a zero point for each output channel.
-    """
-    weights = sum(op.weight_elements for op in graph.ops)
-    channels = sum(op.bias_elements for op in graph.ops)
-    return (
-        weights
-        + channels * (BIAS_BYTES + 2 * (SCALE_BYTES + ZERO_POINT_BYTES))
-        + sum(WEIGHTS_BYTES for op in graph.ops if op.bias_elements)
-        + len(graph.ops) * OP_BYTES
-        + FILE_BYTES
-    )

@@ -6,12 +6,12 @@
   own: PyTorch's symmetric padding of a strided convolution on an even side is of that kind.
 * PReLU is computed as relu(x) - slope * relu(-x), hard sigmoid as relu6(x + 3) / 6.
 * A convolution of one channel is a depthwise one; what is computed twice is computed once.
-* Channels are padded with the layout changed to channels first, and a sum after it as well.
-* int8: what is joined must have one scale, so that a map with a scale of its own passes through a
-  QUANTIZE first; what has no int8 kernel is computed in float, between DEQUANTIZE and QUANTIZE.
+* int8: what is joined must have one scale, so that a map that is tied to a scale of its own passes
+  through a QUANTIZE first; what has no int8 kernel is computed in float, between DEQUANTIZE and
+  QUANTIZE.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 
 from frugalseg.cost.graph import Graph, Op, Tensor, Window
@@ -30,15 +30,15 @@ REPEATABLE = frozenset({
 # What AI Edge Quantizer leaves in float; decisions have results that are no numbers to quantise.
 DECISIONS = frozenset({"arg_max", "greater", "greater_equal", "less", "less_equal"})
 FLOAT = DECISIONS | {"cos", "exp", "leaky_relu", "log", "reduce_max", "sin"}
-POSITIVE = ACTIVATIONS | {"logistic", "softmax"}
-# Their inputs have the scale of their output; the others' output that of their input, or a fixed
-# one. The input of the network has the scale of pixels.
+# What they read has the scale of what they write; `export` sees to that. PASSES write in the scale
+# of what they read, FIXED in one that the kernel sets.
 JOINS = frozenset({"concatenation", "maximum", "pack", "select_v2"})
-TIED = JOINS | {
-    "average_pool_2d", "gather", "input", "logistic", "max_pool_2d", "mirror_pad", "pad", "padv2",
-    "reshape", "resize_bilinear", "resize_nearest_neighbor", "slice", "softmax", "space_to_depth",
-    "split", "strided_slice", "tanh", "transpose",
-}  # fmt: skip
+PASSES = frozenset({
+    "average_pool_2d", "gather", "max_pool_2d", "mirror_pad", "pad", "padv2", "reshape",
+    "resize_bilinear", "resize_nearest_neighbor", "slice", "space_to_depth", "split",
+    "strided_slice", "transpose",
+})  # fmt: skip
+FIXED = frozenset({"logistic", "softmax", "tanh"})
 
 
 def fuse(graph: Graph) -> Graph:
@@ -141,9 +141,14 @@ def _compute_once(graph: Graph) -> Graph:
         if op.kind in REPEATABLE and done.setdefault(what, op.writes[0]) != op.writes[0]:
             same_as[op.writes[0]] = done[what]
         else:
-            ops.append(replace(op, reads=reads))
+            ops.append(_reading(op, reads))
     outputs = tuple(same_as.get(name, name) for name in graph.outputs)
     return replace(graph, ops=tuple(ops), outputs=outputs)
+
+
+def _reading(op: Op, reads: tuple[str, ...]) -> Op:
+    """Return the operator with other inputs; most keep theirs, and a copy takes time."""
+    return op if reads == op.reads else replace(op, reads=reads)
 
 
 def _name_depthwise(graph: Graph) -> Graph:
@@ -182,29 +187,6 @@ class _Editor:
         return replace(self.source, tensors=self.tensors, ops=tuple(self.ops))
 
 
-def _pad_channels(graph: Graph) -> Graph:
-    """Change the layout around a pad of channels, and around a sum that follows it."""
-    editor = _Editor(graph)
-    turned: set[str] = set()  # tensors with channels first
-    for op in graph.ops:
-        done = editor.writer.get((*op.reads, "")[0]) == "transpose"
-        if op.kind == "pad" and op.pads is None and not done:
-            editor.ops.append(replace(op, reads=(editor.convert("transpose", op, op.reads[0]),)))
-            turned |= {*op.writes}
-        elif op.kind == "add" and turned & {*op.reads}:
-            reads = (n if n in turned else editor.convert("transpose", op, n) for n in op.reads)
-            inner = f"{op.writes[0]} turned"
-            editor.tensors[inner] = replace(editor.tensors[op.writes[0]], name=inner)
-            editor.ops.append(replace(op, reads=tuple(reads), writes=(inner,)))
-            editor.ops.append(
-                Op(name=f"{op.name} transpose", kind="transpose", layer=op.layer,
-                   reads=(inner,), writes=op.writes)
-            )  # fmt: skip
-        else:
-            editor.ops.append(op)
-    return editor.graph()
-
-
 def _float_islands(graph: Graph) -> Graph:
     """Put what has no int8 kernel between DEQUANTIZE and QUANTIZE."""
     editor = _Editor(graph)
@@ -219,59 +201,25 @@ def _float_islands(graph: Graph) -> Graph:
         if op.kind in FLOAT - DECISIONS:
             for name in op.writes:
                 editor.tensors[name] = replace(editor.tensors[name], element_bytes=FLOAT_BYTES)
-        editor.ops.append(replace(op, reads=reads))
+        editor.ops.append(_reading(op, reads))
     return editor.graph()
 
 
 def _requantise(graph: Graph) -> Graph:
-    """Give what a join reads the scale of the join: by a QUANTIZE, if its writer cannot.
+    """Put a QUANTIZE before a join where a map is tied to a scale of its own.
 
-    The writer can if nobody else reads the map, and if the scale of what it writes is not tied to
-    that of what it reads.
+    Such are the input, whose scale is that of pixels, the results of FIXED, and what PASSES make
+    of both.
     """
-    editor = _Editor(graph)
-    readers = graph.num_readers()
-    signed = _signed(graph)
-
-    def as_it_is(name: str) -> bool:
-        writer = editor.writer.get(name, "input")
-        free = readers[name] == 1 and writer not in TIED
-        return free or writer in DECISIONS or graph.tensors[name].element_bytes != 1
-
+    editor, tied = _Editor(graph), {*graph.inputs}
     for op in graph.ops:
         reads = op.reads
         if op.kind in JOINS:
-            maps = [name for name in reads if editor.writer.get(name) not in DECISIONS]
-            kept = _widest(maps, editor.writer, signed) if len(maps) > 1 else {*maps}
-            reads = tuple(
-                n if n in kept or as_it_is(n) else editor.convert("quantize", op, n) for n in reads
-            )
-        editor.ops.append(replace(op, reads=reads))
+            reads = tuple(editor.convert("quantize", op, n) if n in tied else n for n in reads)
+        elif op.kind in FIXED or (op.kind in PASSES and tied & {*reads}):
+            tied |= {*op.writes}
+        editor.ops.append(_reading(op, reads))
     return editor.graph()
-
-
-def _widest(maps: list[str], writer: Mapping[str, str], signed: set[str]) -> set[str]:
-    """Guess the map whose range is that of all: it has the scale of the join already.
-
-    That depends on the weights. Where all maps are positive it is taken to be the first that was
-    not resized; where some are not, the first sum among these, if there is one.
-    """
-    own = [name for name in maps if not writer.get(name, "").startswith("resize")]
-    if signed & {*maps}:
-        own = [name for name in own if name in signed and writer.get(name) in {"add", "sub"}]
-    return {*own[:1]}
-
-
-def _signed(graph: Graph) -> set[str]:
-    """Find the tensors that can be negative."""
-    signed = {*graph.inputs}
-    for op in graph.ops:
-        passes = op.kind in TIED or op.kind in {"add", "mul", "mean"}
-        if passes and not op.weight_elements and not signed & {*op.reads}:
-            continue
-        if not {op.kind, op.activation} & POSITIVE:
-            signed |= {*op.writes}
-    return signed
 
 
 def _fold(graph: Graph, before: frozenset[str], after: frozenset[str]) -> Graph:
@@ -317,7 +265,7 @@ def _spell_out(graph: Graph) -> Graph:
 
 STEPS = (
     _compute_once, _fold_pads, _explicit_pads, _fold_norms, _spell_out, _fold_activations,
-    _name_depthwise, _pad_channels, _float_islands, _requantise,
+    _name_depthwise, _float_islands, _requantise,
 )  # fmt: skip
 
 # Operator -> (kind, reads, writes, whether it holds the per-channel numbers), in order.

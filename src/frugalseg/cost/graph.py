@@ -27,13 +27,15 @@ class Tensor:
 class Window:
     """Geometry of a convolution or a pooling, each entry for (vertical, horizontal).
 
-    `padding` is ((top, bottom), (left, right)).
+    `padding` is ((top, bottom), (left, right)). `rounds_up` says that a last window that only
+    partly lies on the map counts as well.
     """
 
     kernel: tuple[int, int]
     stride: tuple[int, int] = (1, 1)
     dilation: tuple[int, int] = (1, 1)
     padding: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
+    rounds_up: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +46,10 @@ class Op:
     elsewhere; what has no such operator keeps its own name. `layer` is the module it came from.
     `params` counts trained numbers at the first operator that uses them; `weight_elements` and
     `bias_elements` what the deployed file stores for this operator. `activation` is what `fuse` let
-    it take in ("relu", "relu6"). `groups` are those of a convolution. `window` and `pads` are there
-    where the source told them; `pads` is ((top, bottom), (left, right)).
+    it take in ("relu", "relu6"). `groups` are those of a convolution. `window`, `spread`,
+    `pads` and `factor` are there where the source told them. `spread` is the window over which a
+    transposed convolution lays each pixel, its padding what is then cut off. `pads` is ((top,
+    bottom), (left, right)). `factor` is that of a resize, None where it was given a size.
     """
 
     name: str
@@ -60,7 +64,9 @@ class Op:
     activation: str = ""
     groups: int = 1
     window: Window | None = None
+    spread: Window | None = None
     pads: tuple[tuple[int, int], tuple[int, int]] | None = None
+    factor: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +75,8 @@ class Graph:
 
     `stored` is what a file holds for its operators, in bytes by element type ("int8", "fp32");
     empty where the graph is not that of a file. `num_constants` counts the tensors that hold
-    this, weights and shapes alike; None where the graph is not that of a file.
+    this, weights and shapes alike; None where the graph is not that of a file. `offsets` are the
+    places in the arena, in bytes, of tensors for which the file or the plan has set one.
     """
 
     tensors: Mapping[str, Tensor] = field(hash=False)
@@ -79,6 +86,7 @@ class Graph:
     uncounted: Mapping[str, int] = field(default_factory=dict, hash=False)
     stored: Mapping[str, int] = field(default_factory=dict, hash=False)
     num_constants: int | None = None
+    offsets: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     @property
     def macs(self) -> int:

@@ -5,26 +5,26 @@ Both come from the shapes alone, by rules found from the converter's reports (ve
 not fit, the converter tries tiles, and what it then needs is not known here.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from frugalseg.cost.graph import Graph
-from frugalseg.cost.imx500_layers import lower
-from frugalseg.cost.imx500_schedule import Schedule, plan
+from frugalseg.cost.imx500_layers import doubts, lower
+from frugalseg.cost.imx500_place import runtime_bytes
+from frugalseg.cost.imx500_schedule import plan
 from frugalseg.cost.imx500_weights import model_bytes
-from frugalseg.cost.peak import Moment
+from frugalseg.cost.order import best_order, reordered
+from frugalseg.cost.peak import Moment, peak
 
 CAPACITY_BYTES = 8_388_480
 RESERVED_BYTES = 1_024
-NEAR = 0.9  # steps known roughly are off by less than a tenth of the peak
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imx500Memory:
     """What a network needs on the sensor. `at` is the step with most memory in use.
 
-    `doubts` are steps that come near the peak and whose need is known only roughly. Without them
-    `runtime_bytes` is what the converter reports.
+    `doubts` are kinds of operators that were not measured, or not enough, and how often they occur.
+    Without them both sizes are what the converter reports, or off by less than a KiB.
     """
 
     runtime_bytes: int
@@ -58,36 +58,15 @@ def imx500_memory(graph: Graph, *, input_stays: bool = True) -> Imx500Memory:
     """
     net = lower(graph)
     schedule = plan(net)
-    timeline = tuple(_moments(schedule, input_stays))
-    through = Moment(
-        op="", bytes=sum(schedule.buffers[name] for name in net.inputs), tensors=net.inputs
-    )
-    largest = max((*timeline, through), key=lambda moment: moment.bytes)
-    near = NEAR * largest.bytes
-    return Imx500Memory(
-        runtime_bytes=largest.bytes,
-        model_bytes=model_bytes(net),
-        at=largest.op,
-        timeline=timeline,
-        doubts=tuple(
-            step.name
-            for step, moment in zip(schedule.steps, timeline, strict=True)
-            if not step.is_exact and moment.bytes > near
-        ),
-    )
-
-
-def _moments(schedule: Schedule, input_stays: bool) -> Iterator[Moment]:
-    last_use = {name: i for i, step in enumerate(schedule.steps) for name in step.reads}
-    last_use |= dict.fromkeys(schedule.results, len(schedule.steps))
+    steps = schedule.graph()
     if input_stays:
-        last_use |= dict.fromkeys(schedule.inputs, len(schedule.steps))
-    alive = {*schedule.inputs}
-    for i, step in enumerate(schedule.steps):
-        alive |= {*step.writes}
-        yield Moment(
-            op=step.name,
-            bytes=sum(schedule.buffers[name] for name in alive) + step.scratch,
-            tensors=tuple(sorted(alive)),
-        )
-        alive = {name for name in alive if last_use.get(name, -1) > i}
+        steps = replace(steps, outputs=(*steps.outputs, *net.inputs))
+    steps = reordered(steps, best_order(steps).ops)
+    found = peak(steps)
+    return Imx500Memory(
+        runtime_bytes=runtime_bytes(steps, net.inputs[0] if input_stays else None),
+        model_bytes=model_bytes(net),
+        at=found.at,
+        timeline=found.timeline,
+        doubts=doubts(net),
+    )

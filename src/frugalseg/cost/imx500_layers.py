@@ -1,25 +1,30 @@
 """The layers of a network as Sony's converter receives them: after the maker's quantiser.
 
-The quantiser folds norms into convolutions, a convolution without activation into the 1x1 one
-that follows it (unless that makes weights more), and `x + conv(x)` into the convolution. An
-activation behind a convolution, a matrix product or an arithmetic operator is part of it.
+Padding is done by the convolution behind it. The quantiser folds norms into convolutions, a
+convolution without activation into the 1x1 one that follows it (unless that makes weights more),
+and `x + conv(x)` into the convolution. An activation behind a convolution, a matrix product or an
+arithmetic operator is part of it; so is a sum behind a convolution without activation.
 """
 
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from math import ceil, prod
+from math import prod
 
 from frugalseg.cost.graph import Graph, Op, Window
+from frugalseg.cost.imx500_maps import Map
 
-BLOCK = 32  # channels that the processor handles at once
-NARROW = 16  # a map of up to as many channels can lie without padding channels
 CONVOLUTIONS = frozenset({"conv_2d", "depthwise_conv_2d"})
 MATRIX = CONVOLUTIONS | {"transpose_conv", "fully_connected"}
 ARITHMETIC = frozenset({"add", "sub", "mul", "div", "maximum", "minimum"})
 ACTIVATIONS = frozenset({
     "clamp", "gelu", "hard_sigmoid", "hard_swish", "leaky_relu", "logistic", "relu", "relu6",
     "silu", "tanh",
+})  # fmt: skip
+RESIZES = frozenset({"resize_bilinear", "resize_nearest_neighbor"})
+KNOWN = CONVOLUTIONS | ARITHMETIC | ACTIVATIONS | RESIZES | frozenset({
+    "arg_max", "average_pool_2d", "concatenation", "fully_connected", "max_pool_2d", "mean",
+    "softmax",
 })  # fmt: skip
 RECTIFIERS = frozenset({
     "arg_max", "hard_sigmoid", "hard_swish", "logistic", "relu", "relu6", "silu", "softmax",
@@ -28,37 +33,26 @@ KEEPS_SIGN = frozenset({
     "average_pool_2d", "concatenation", "max_pool_2d", "mean", "resize_bilinear",
     "resize_nearest_neighbor", "slice", "split",
 })  # fmt: skip
-RESIZES = frozenset({"resize_bilinear", "resize_nearest_neighbor"})
 POINT = Window(kernel=(1, 1))
 
 
 @dataclass(frozen=True, slots=True)
-class Map:
-    """Sides of an activation. A vector is a map of one pixel."""
-
-    channels: int
-    height: int
-    width: int
-
-    @property
-    def pixels(self) -> int:
-        """Height times width."""
-        return self.height * self.width
-
-    @property
-    def blocks(self) -> int:
-        """Channels with those that fill the last block of 32."""
-        return whole_blocks(self.channels)
-
-
-@dataclass(frozen=True, slots=True)
 class Layer:
-    """An operator with what is fused into it. `activation` is empty where there is none."""
+    """An operator with what is fused into it. `activation` is empty where there is none.
+
+    `adds` is what a convolution adds to its result, the second of what it reads.
+    """
 
     op: Op
     reads: tuple[str, ...]
     writes: str
     activation: str = ""
+    adds: bool = False
+
+    @property
+    def can_add(self) -> bool:
+        """Whether it is a convolution to whose result nothing happens yet."""
+        return self.op.kind == "conv_2d" and not self.activation and not self.adds
 
     @property
     def window(self) -> Window:
@@ -94,21 +88,13 @@ class Layers:
     signed: frozenset[str]  # maps with negative numbers to speak of
 
 
-def whole_blocks(channels: int) -> int:
-    """Round a number of channels up to whole blocks.
-
-    >>> whole_blocks(24), whole_blocks(64)
-    (32, 64)
-    """
-    return ceil(channels / BLOCK) * BLOCK
-
-
 def lower(graph: Graph) -> Layers:
     """Rewrite the operators of a graph such as `trace.record` gives."""
     maps = {name: _map(tensor.shape) for name, tensor in graph.tensors.items()}
     layers = [Layer(op, op.reads, op.writes[0]) for op in graph.ops]
-    for merge in (_with_norm, _with_point, _with_residual, _with_activation):
+    for merge in (_padded, _with_norm, _with_point, _with_residual, _with_activation):
         layers = _merge_neighbours(layers, graph.outputs, lambda a, b: merge(a, b, maps))  # noqa: B023
+    layers = _with_additions(layers, graph.outputs, maps)
     readers: dict[str, tuple[Layer, ...]] = {}
     for layer in layers:
         for name in dict.fromkeys(layer.reads):
@@ -122,6 +108,21 @@ def lower(graph: Graph) -> Layers:
         readers=readers,
         signed=_signed(layers, graph.inputs),
     )
+
+
+def doubts(net: Layers) -> tuple[str, ...]:
+    """Name the kinds of operators that were not measured, or not enough, and how many there are."""
+    kinds = Counter(layer.op.kind for layer in net.layers if not _is_known(layer, net.maps))
+    return tuple(f"{kind} ({count})" for kind, count in kinds.items())
+
+
+def _is_known(layer: Layer, maps: Mapping[str, Map]) -> bool:
+    if layer.is_grouped:  # one that changes the number of channels is split into its groups
+        return maps[layer.reads[0]].channels == maps[layer.writes].channels
+    if layer.op.kind == "transpose_conv":
+        spread = layer.op.spread or layer.window
+        return spread.kernel == spread.stride == (2, 2)
+    return layer.op.kind in KNOWN
 
 
 def _map(shape: tuple[int, ...]) -> Map:
@@ -139,7 +140,7 @@ def _merge_neighbours(
     merge: Callable[[Layer, Layer], Layer | None],
 ) -> list[Layer]:
     """Let `merge` join each layer with the one that alone reads what it wrote."""
-    num_readers = Counter((*(name for layer in layers for name in set(layer.reads)), *outputs))
+    num_readers = _num_readers(layers, outputs)
     kept: list[Layer] = []
     place: dict[str, int] = {}
     for layer in layers:
@@ -154,6 +155,45 @@ def _merge_neighbours(
             place[layer.writes] = len(kept)
             kept.append(layer)
     return kept
+
+
+def _num_readers(layers: list[Layer], outputs: tuple[str, ...]) -> Counter[str]:
+    return Counter((*(name for layer in layers for name in set(layer.reads)), *outputs))
+
+
+def _with_additions(
+    layers: list[Layer], outputs: tuple[str, ...], maps: Mapping[str, Map]
+) -> list[Layer]:
+    """Let convolutions without activation add what is added to their result alone.
+
+    Where both sides of a sum could, the one that came first does, and runs later for it.
+    """
+    num_readers, kept = _num_readers(layers, outputs), dict[str, Layer]()
+    for layer in layers:
+        kept[layer.writes] = layer
+        if layer.op.kind != "add" or len({maps[name] for name in layer.reads}) > 1:
+            continue
+        able = [
+            name
+            for name in kept
+            if name in layer.reads and num_readers[name] == 1 and kept[name].can_add
+        ]
+        if able:
+            conv = kept.pop(able[0])
+            others = tuple(name for name in layer.reads if name != able[0])
+            kept[layer.writes] = replace(layer, op=conv.op, reads=(*conv.reads, *others), adds=True)
+    return list(kept.values())
+
+
+def _padded(layer: Layer, after: Layer, _maps: Mapping[str, Map]) -> Layer | None:
+    pads, window = layer.op.pads, after.op.window
+    if layer.op.kind != "pad" or not pads or not window or after.op.kind not in CONVOLUTIONS:
+        return None
+    (top, bottom), (left, right) = window.padding
+    down, across = pads
+    padding = ((top + down[0], bottom + down[1]), (left + across[0], right + across[1]))
+    op = replace(after.op, window=replace(window, padding=padding))
+    return replace(after, op=op, reads=(layer.reads[0], *after.reads[1:]))
 
 
 def _with_norm(layer: Layer, after: Layer, _maps: Mapping[str, Map]) -> Layer | None:

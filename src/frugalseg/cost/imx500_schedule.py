@@ -1,268 +1,271 @@
-"""What the IMX500 does in which order: a step for each layer, and the copies between.
+"""What the IMX500 does: a step for each layer, and the copies between, as a graph of buffers.
 
-Maps lie in blocks of 32 channels ("wide"); those of few channels may lie packed, with no channel
-more than they have. Where the converter works piece by piece, how large its pieces are is known
-only roughly; such steps say so. Sizes in bytes.
+A layer wants its maps in a certain form (see `imx500_maps`); each reader that finds another one
+turns the map for itself. A stride is often done by cutting the map into phases, every second (or
+third, ...) row and column, and joining these as channels. Sizes in bytes.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from math import ceil
 
-from frugalseg.cost.imx500_layers import (
-    BLOCK,
-    NARROW,
-    RESIZES,
-    Layer,
-    Layers,
-    Map,
-    whole_blocks,
-)
-from frugalseg.cost.imx500_weights import is_folded, stays_wide
+from frugalseg.cost.graph import Graph, Op, Tensor
+from frugalseg.cost.imx500_layers import ARITHMETIC, Layer, Layers
+from frugalseg.cost.imx500_maps import BLOCK, Form, Map, whole_blocks
+from frugalseg.cost.imx500_weights import even_kernel, is_folded, reads_rows
 
-KIB = 1024
-INPUT_EXTRA = 4 * KIB
-PACKING = 64 * KIB  # for packing what a convolution makes
-UNPACKING = 5 * KIB  # beside 16 rows, for a convolution that reads a packed map
-PIECES = 115 * KIB  # least for a convolution between packed maps
-FOLDING = 2 * KIB
-SMALL = 3  # side of a window
-COPIED_ABOVE = 128 * 128
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One thing that happens: buffers it needs, those it makes, and scratch memory beside them."""
-
-    name: str
-    reads: tuple[str, ...]
-    writes: tuple[str, ...]
-    scratch: int = 0
-    is_exact: bool = True
+NARROW = 16  # a convolution writes as many channels, or fewer, by rows
+INPUT_EXTRA = 4 * 1024
+PACKING = 64 * 1024  # beside a convolution that writes by rows
+LABEL_BYTES = 2
+MOST_AT_ONCE = 2**15  # pixels that a mean goes over; 128 x 192 were few, 256 x 256 were too many
 
 
 @dataclass(slots=True)
 class Schedule:
-    """Steps in order, the size of each buffer, and which are there at the start and at the end."""
+    """Steps in an order that works, the map and form of each buffer, and what stays to the end."""
 
     inputs: tuple[str, ...]
-    steps: list[Step] = field(default_factory=list)
+    steps: list[Op] = field(default_factory=list)
     buffers: dict[str, int] = field(default_factory=dict)
+    maps: dict[str, Map] = field(default_factory=dict)
+    forms: dict[str, Form] = field(default_factory=dict)
     results: list[str] = field(default_factory=list)
 
-    def copy(self, source: str, target: str, size: int) -> str:
-        """Add a step that copies a buffer into a new one."""
-        self.buffers[target] = size
-        self.steps.append(Step(target, (source,), (target,)))
-        return target
+    def make(self, name: str, sides: Map, form: Form, *, element_bytes: int = 1) -> str:
+        """Enter a buffer for a map."""
+        self.maps[name], self.forms[name] = sides, form
+        self.buffers[name] = sides.bytes(form) * element_bytes
+        return name
+
+    def step(self, name: str, reads: Iterable[str], write: str, *, scratch: int = 0) -> str:
+        """Add a step."""
+        beside = (f"{name}: scratch",) if scratch else ()
+        self.buffers |= dict.fromkeys(beside, scratch)
+        self.steps.append(Op(name=name, kind="step", reads=tuple(reads), writes=(write, *beside)))
+        return write
+
+    def turned(self, name: str, form: Form, reader: str) -> str:
+        """Return a map in a form; a copy for `reader` if it has another."""
+        if self.forms[name] is form:
+            return name
+        whose = name if name.startswith(reader) else f"{reader}: {name}"
+        return self.copy(name, f"{whose}, by {form.name.lower()}", form)
+
+    def copy(self, name: str, target: str, form: Form, sides: Map | None = None) -> str:
+        """Add a step that copies a map, into another form or with other sides."""
+        self.make(target, sides or self.maps[name], form)
+        return self.step(target, (name,), target)
+
+    def graph(self) -> Graph:
+        """Return the steps as a graph whose tensors are the buffers."""
+        return Graph(
+            tensors={name: Tensor(name=name, shape=(size,)) for name, size in self.buffers.items()},
+            ops=tuple(self.steps),
+            inputs=self.inputs,
+            outputs=tuple(self.results),
+        )
 
 
 def plan(net: Layers) -> Schedule:
     """Lay out the steps of a network."""
     schedule = Schedule(inputs=net.inputs)
     for name in net.inputs:
-        schedule.buffers[name] = _input_bytes(net.maps[name])
+        image = net.maps[name]
+        schedule.make(name, image, Form.ROWS)
+        rows = image.height + image.height % 2
+        schedule.buffers[name] = image.channels * rows * whole_blocks(image.width) + INPUT_EXTRA
     for layer in net.layers:
-        schedule.buffers[layer.writes] = _stored_bytes(layer.writes, net)
         STEPS.get(layer.op.kind, _plain)(layer, net, schedule)
         if layer.writes in net.outputs:
-            _hand_out(layer, net, schedule)
+            _hand_out(layer, schedule)
     return schedule
 
 
-def _input_bytes(image: Map) -> int:
-    rows = image.height + image.height % 2
-    return image.channels * rows * whole_blocks(image.width) + INPUT_EXTRA
+def _plain(layer: Layer, net: Layers, schedule: Schedule) -> None:
+    _in_form(Form.BLOCKS, layer, net, schedule)
 
 
-def _kib(size: float) -> int:
-    return ceil(size / KIB) * KIB
+def _in_form(form: Form, layer: Layer, net: Layers, schedule: Schedule) -> None:
+    name = layer.op.name
+    reads = [schedule.turned(read, form, name) for read in layer.reads]
+    schedule.step(name, reads, schedule.make(layer.writes, net.maps[layer.writes], form))
 
 
-def _wide_bytes(sides: Map) -> int:
-    return sides.blocks if sides.pixels == 1 else _kib(sides.blocks * sides.pixels)
+def _arithmetic(layer: Layer, net: Layers, schedule: Schedule) -> None:
+    """Work by rows where all maps lie so."""
+    by_rows = all(schedule.forms[read] is Form.ROWS for read in layer.reads)
+    _in_form(Form.ROWS if by_rows else Form.BLOCKS, layer, net, schedule)
 
 
-def _packed_bytes(sides: Map) -> int:
-    """Few channels want whole blocks of columns instead."""
-    if sides.pixels == 1:
-        return sides.blocks
-    width = whole_blocks(sides.width) if sides.channels <= NARROW else sides.width
-    return _kib(sides.channels * sides.height * width)
+def _softmax(layer: Layer, net: Layers, schedule: Schedule) -> None:
+    _in_form(Form.ROWS, layer, net, schedule)
 
 
-def _stored_bytes(name: str, net: Layers) -> int:
-    sides = net.maps[name]
-    return _packed_bytes(sides) if _is_packed(name, net) else _wide_bytes(sides)
-
-
-def _is_packed(name: str, net: Layers) -> bool:
-    """Whether a map of few channels is kept as such; some layers only know whole blocks."""
-    writer, readers = net.writer.get(name), net.readers.get(name, ())
-    if net.maps[name].channels > NARROW or name in net.inputs:
-        return False
-    if writer and writer.op.kind in RESIZES | {"transpose_conv"}:
-        return name not in net.outputs
-    wide = any(
-        reader.is_grouped or reader.op.kind in RESIZES or stays_wide(reader, net)
-        for reader in readers
-    )
-    return not (wide or (writer and writer.is_grouped))
-
-
-def _plain(layer: Layer, _net: Layers, schedule: Schedule) -> None:
-    """Read, write, nothing else."""
-    schedule.steps.append(Step(layer.op.name, layer.reads, (layer.writes,)))
+def _mean(layer: Layer, net: Layers, schedule: Schedule) -> None:
+    """Large maps are summed up by rows."""
+    large = net.maps[layer.reads[0]].pixels > MOST_AT_ONCE
+    read = schedule.turned(layer.reads[0], Form.ROWS if large else Form.BLOCKS, layer.op.name)
+    made = schedule.make(layer.writes, net.maps[layer.writes], Form.BLOCKS)
+    schedule.step(layer.op.name, (read,), made)
 
 
 def _convolution(layer: Layer, net: Layers, schedule: Schedule) -> None:
-    if layer.reads[0] in net.inputs:
-        _first(layer, net, schedule)
-    elif layer.is_grouped:
+    if layer.is_grouped:
         _grouped(layer, net, schedule)
-    elif is_folded(layer, net):
-        _folded(layer, net, schedule)
     else:
         _dense(layer, net, schedule)
 
 
 def _dense(layer: Layer, net: Layers, schedule: Schedule) -> None:
-    """Packed maps are packed and unpacked piece by piece."""
-    made, spreads = net.maps[layer.writes], max(layer.window.kernel) > 1
-    rows = NARROW * BLOCK * whole_blocks(made.width)
-    unpacks = spreads and _is_packed(layer.reads[0], net)
-    scratch = PACKING if _is_packed(layer.writes, net) else 0
-    if unpacks:
-        scratch = max(PIECES, 2 * (rows + UNPACKING)) if scratch else rows + UNPACKING
-    schedule.steps.append(
-        Step(layer.op.name, layer.reads, (layer.writes,), scratch, is_exact=not unpacks)
+    """Write few channels by rows; read such maps by rows, with a border added beforehand."""
+    name, read, folded = layer.op.name, layer.reads[0], is_folded(layer, net)
+    if folded:
+        read = _folded(layer, net, schedule)
+    lies = schedule.forms[read] is not Form.BLOCKS
+    if lies and folded and schedule.maps[read].channels < BLOCK:
+        read = schedule.turned(read, Form.ROWS, name)
+    elif lies and not folded and reads_rows(layer, schedule.maps[read]):
+        read = _bordered(schedule.turned(read, Form.ROWS, name), layer, net, schedule)
+    else:
+        read = schedule.turned(read, Form.BLOCKS, name)
+    added = [schedule.turned(other, Form.BLOCKS, name) for other in layer.reads[1:]]
+    sides = net.maps[layer.writes]
+    packs = sides.channels <= NARROW and max(layer.window.dilation) == 1 and sides.pixels > 1
+    made = schedule.make(layer.writes, sides, Form.ROWS if packs else Form.BLOCKS)
+    schedule.step(name, (read, *added), made, scratch=PACKING if packs else 0)
+
+
+def _without_odd_row(read: str, layer: Layer, net: Layers, schedule: Schedule) -> str:
+    """An image has an even number of rows; cut the last one off if it is none."""
+    if read not in net.inputs or schedule.maps[read].height % 2 == 0:
+        return read
+    return schedule.copy(read, f"{layer.op.name}: image without its last row", Form.ROWS)
+
+
+def _bordered(read: str, layer: Layer, net: Layers, schedule: Schedule) -> str:
+    """Add rows, turn, add columns, turn back."""
+    sides, kernel = schedule.maps[read], layer.window.kernel
+    down, across = (
+        sum(ends) + even_kernel(side) - side
+        for ends, side in zip(layer.window.padding, kernel, strict=True)
     )
+    if not down and not across:
+        return _without_odd_row(read, layer, net, schedule)
+    tall = replace(sides, height=sides.height + down)
+    full = replace(tall, width=sides.width + across)
+    name = layer.op.name
+    read = schedule.copy(read, f"{name}: taller", Form.ROWS, tall)
+    read = schedule.copy(read, f"{name}: taller, by columns", Form.COLUMNS)
+    read = schedule.copy(read, f"{name}: wider, by columns", Form.COLUMNS, full)
+    return schedule.copy(read, f"{name}: wider", Form.ROWS)
 
 
-def _first(layer: Layer, net: Layers, schedule: Schedule) -> None:
-    """The picture is folded by the stride; few channels are packed from a wide map."""
-    image, made = net.maps[layer.reads[0]], net.maps[layer.writes]
-    if not _is_packed(layer.writes, net):
-        scratch = _folded_picture_bytes(layer, image, made) if layer.stride > 1 else 0
-        is_exact = image.channels * layer.stride**2 <= NARROW
-        schedule.steps.append(Step(layer.op.name, layer.reads, (layer.writes,), scratch, is_exact))
-        return
-    wide = f"{layer.writes} wide"
-    schedule.buffers[wide] = _wide_bytes(made)
-    schedule.steps.append(Step(layer.op.name, layer.reads, (wide,)))
-    is_exact = made.channels == NARROW or layer.writes in net.outputs
-    folds = any(
-        is_folded(reader, net) and max(reader.window.kernel) > 1
-        for reader in net.readers.get(layer.writes, ())
-    )
-    packing = Step(f"{layer.op.name} packed", (wide,), (layer.writes,))
-    if folds or not is_exact:  # in place, but for a piece
-        packing = Step(
-            packing.name,
-            (wide,),
-            (layer.writes,),
-            PACKING - schedule.buffers[layer.writes],
-            is_exact=False,
-        )
-    schedule.steps.append(packing)
+def _folded(layer: Layer, net: Layers, schedule: Schedule) -> str:
+    """Cut a map into its phases, one after the other, and join these as channels."""
+    read, stride = layer.reads[0], layer.stride
+    sides, made = schedule.maps[read], net.maps[layer.writes]
+    read = _without_odd_row(read, layer, net, schedule)
+    more = [ceil(side / stride) - 1 for side in layer.window.kernel]
+    full = Map(sides.channels, stride * (made.height + more[0]), stride * (made.width + more[1]))
+    by = Form.ROWS if schedule.forms[read] is not Form.BLOCKS else Form.BLOCKS
+    across = Form.COLUMNS if by is Form.ROWS else Form.BLOCKS
+    name = layer.op.name
+    if full.height != sides.height:
+        read = schedule.copy(read, f"{name}: taller", by, replace(sides, height=full.height))
+    if full.width != sides.width:
+        read = schedule.turned(read, across, name)
+        read = schedule.copy(read, f"{name}: wider", across, full)
+    part = replace(full, height=full.height // stride, width=full.width // stride)
+    form = _form_to_join([part] * stride**2)
+    phases = list[str]()
+    for number in range(stride**2):
+        at = f"{name}: phase {number}"
+        phase = schedule.turned(read, across, at)
+        narrow = schedule.make(f"{at}, narrow", replace(full, width=part.width), across)
+        phase = schedule.step(narrow, (phase, *phases[-1:]), narrow)  # after the one before
+        phase = schedule.copy(schedule.turned(phase, by, at), at, by, part)
+        phases.append(schedule.turned(phase, form, name))
+    return _joined(phases, f"{name}: joined", schedule, in_order=form is by)
 
 
-def _folded_picture_bytes(layer: Layer, image: Map, made: Map) -> int:
-    down, across = (ceil(side / layer.stride) - 1 for side in layer.window.kernel)
-    width, channels = whole_blocks(made.width + across), image.channels * layer.stride**2
-    channels = channels if channels <= NARROW else whole_blocks(channels)
-    return _kib(channels * (made.height + down) * width)
+def _form_to_join(maps: list[Map]) -> Form:
+    """Find the form in which maps, and what they become together, take least."""
+    whole = replace(maps[0], channels=sum(sides.channels for sides in maps))
+    forms = (Form.BLOCKS, Form.COLUMNS, Form.ROWS)
+    return min(forms, key=lambda form: sum(sides.bytes(form) for sides in (*maps, whole)))
+
+
+def _joined(reads: list[str], target: str, schedule: Schedule, *, in_order: bool) -> str:
+    """Join maps along the channels; blocks may have to be put in order then."""
+    maps, form = [schedule.maps[read] for read in reads], schedule.forms[reads[0]]
+    whole = replace(maps[0], channels=sum(sides.channels for sides in maps))
+    if in_order or form is not Form.BLOCKS:
+        return schedule.step(target, reads, schedule.make(target, whole, form))
+    mixed = schedule.make(f"{target}, out of order", whole, form)
+    return schedule.copy(schedule.step(mixed, reads, mixed), target, form)
 
 
 def _grouped(layer: Layer, net: Layers, schedule: Schedule) -> None:
     """Weights are spread out; groups of many channels are done like dense convolutions."""
-    channels, kernel = net.maps[layer.reads[0]].channels, max(layer.window.kernel)
-    each = channels // layer.op.groups
+    sides, kernel = net.maps[layer.reads[0]], max(layer.window.kernel)
+    each = sides.channels // layer.op.groups
     spread = 8 * (kernel + 1) ** 2 if each < NARROW else 0
-    line = each * (NARROW if kernel > SMALL and layer.stride == 1 else 1)
-    scratch = whole_blocks(channels) * (spread + line)
-    schedule.steps.append(Step(layer.op.name, layer.reads, (layer.writes,), scratch))
-
-
-def _folded(layer: Layer, net: Layers, schedule: Schedule) -> None:
-    """Fold the pixels of a stride into channels, then go over them as if there were no stride."""
-    before, made = net.maps[layer.reads[0]], net.maps[layer.writes]
-    packed = _is_packed(layer.reads[0], net)
-    more = int(max(layer.window.kernel) > 1)
-    height, width = made.height + more, made.width + more
-    channels = layer.stride**2 * (before.channels if packed else before.blocks)
-    folded = f"{layer.reads[0]} folded for {layer.op.name}"
-    schedule.buffers[folded] = _kib(channels * height * (whole_blocks(width) if packed else width))
-    scratch = 0
-    if more and packed:
-        scratch = before.channels * before.width * _rows_in_work(before.height)
-    elif more:
-        scratch = schedule.buffers[folded] + _kib(BLOCK * height * width) + FOLDING
-        scratch -= schedule.buffers[layer.reads[0]]
-    schedule.steps += [
-        Step(folded, layer.reads, (folded,), max(0, scratch), before.channels > NARROW),
-        Step(layer.op.name, (folded,) if more else (*layer.reads, folded), (layer.writes,)),
-    ]
-
-
-def _rows_in_work(height: int) -> int:
-    """How much of a packed map is unpacked at once: fitted to heights of 96 to 256."""
-    return ceil(min(0.94 * height, max(116, 0.7 * height)))
+    read = schedule.turned(layer.reads[0], Form.BLOCKS, layer.op.name)
+    made = schedule.make(layer.writes, net.maps[layer.writes], Form.BLOCKS)
+    schedule.step(layer.op.name, (read,), made, scratch=sides.blocks * (spread + each))
 
 
 def _resize(layer: Layer, net: Layers, schedule: Schedule) -> None:
-    before, made = net.maps[layer.reads[0]], net.maps[layer.writes]
-    scratch = _kib(before.blocks * (before.height + 2) * (before.width + 2))
-    if not _is_packed(layer.writes, net):
-        schedule.steps.append(Step(layer.op.name, layer.reads, (layer.writes,), scratch))
-        return
-    wide = f"{layer.writes} wide"
-    schedule.buffers[wide] = _wide_bytes(made)
-    schedule.steps += [
-        Step(layer.op.name, layer.reads, (wide,), scratch),
-        Step(f"{layer.op.name} packed", (wide,), (layer.writes,)),
-    ]
+    """A copy of the map has a border of one pixel."""
+    sides = net.maps[layer.reads[0]]
+    read = schedule.turned(layer.reads[0], Form.BLOCKS, layer.op.name)
+    made = schedule.make(layer.writes, net.maps[layer.writes], Form.BLOCKS)
+    bordered = Map(sides.channels, sides.height + 2, sides.width + 2)
+    scratch = bordered.bytes(Form.BLOCKS) if net.maps[layer.writes] != sides else BLOCK
+    schedule.step(layer.op.name, (read,), made, scratch=scratch)
 
 
-def _on_packed(layer: Layer, net: Layers, schedule: Schedule) -> None:
-    """Pack what the layer reads, one map after the other, then run it."""
-    reads = []
-    for name in layer.reads:
-        sides = net.maps[name]
-        if sides.pixels > 1 and sides.channels % BLOCK and not _is_packed(name, net):
-            target = f"{name} packed for {layer.op.name}"
-            reads.append(schedule.copy(name, target, _packed_bytes(sides)))
-        else:
-            reads.append(name)
-    schedule.steps.append(Step(layer.op.name, tuple(reads), (layer.writes,)))
+def _concatenation(layer: Layer, _net: Layers, schedule: Schedule) -> None:
+    form = _form_to_join([schedule.maps[read] for read in layer.reads])
+    reads = [schedule.turned(read, form, layer.op.name) for read in layer.reads]
+    _joined(reads, layer.writes, schedule, in_order=reads == [*layer.reads])
 
 
-def _mean(layer: Layer, net: Layers, schedule: Schedule) -> None:
-    """The mean of a large resized map needs a copy of it. Seen at 256x256, not at 128x128."""
-    name = layer.reads[0]
-    writer = net.writer.get(name)
-    copies = writer and writer.op.kind in RESIZES and net.maps[name].pixels > COPIED_ABOVE
-    scratch = schedule.buffers[name] - schedule.buffers[layer.writes] if copies else 0
-    schedule.steps.append(
-        Step(layer.op.name, layer.reads, (layer.writes,), scratch, is_exact=not copies)
-    )
+def _labels(layer: Layer, net: Layers, schedule: Schedule) -> None:
+    """Turn blocks to columns, even where rows would take less; copy the rest as it is."""
+    name, sides = layer.reads[0], net.maps[layer.reads[0]]
+    form = schedule.forms[name]
+    read = name
+    if form is not Form.BLOCKS:
+        read = schedule.copy(name, f"{layer.op.name}: {name} again", form)
+    elif sides.channels % BLOCK:
+        read = schedule.turned(name, Form.COLUMNS, layer.op.name)
+    made = schedule.make(layer.writes, net.maps[layer.writes], Form.ROWS, element_bytes=LABEL_BYTES)
+    schedule.step(layer.op.name, (read,), made)
 
 
-def _hand_out(layer: Layer, net: Layers, schedule: Schedule) -> None:
-    """Outputs of few channels leave as they are, others as a copy."""
-    name, sides = layer.writes, net.maps[layer.writes]
-    if sides.pixels == 1 or layer.op.kind == "arg_max" or _is_packed(name, net):
-        schedule.results.append(name)
+def _hand_out(layer: Layer, schedule: Schedule) -> None:
+    """Outputs leave by channels without gaps, over a copy in blocks."""
+    name = layer.writes
+    sides = schedule.maps[name]
+    if layer.op.kind == "arg_max":
+        out = schedule.make(f"{name} out", sides, Form.ROWS, element_bytes=LABEL_BYTES)
+        schedule.step(out, (name,), out)
     else:
-        schedule.results.append(schedule.copy(name, f"{name} handed out", _wide_bytes(sides)))
+        wide = schedule.copy(name, f"{name} handed out", Form.BLOCKS)
+        out = schedule.copy(wide, f"{name} handed out, packed", Form.FLAT)
+    schedule.results.append(out)
 
 
 STEPS: Mapping[str, Callable[[Layer, Layers, Schedule], None]] = {
-    "arg_max": _on_packed,
-    "concatenation": _on_packed,
+    **dict.fromkeys(ARITHMETIC, _arithmetic),
+    "arg_max": _labels,
+    "concatenation": _concatenation,
     "conv_2d": _convolution,
     "depthwise_conv_2d": _convolution,
     "mean": _mean,
     "resize_bilinear": _resize,
     "resize_nearest_neighbor": _resize,
+    "softmax": _softmax,
 }

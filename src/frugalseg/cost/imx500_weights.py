@@ -6,22 +6,19 @@ each output channel has six bytes beside them, and some operators bring a table.
 
 from math import ceil, prod
 
-from frugalseg.cost.imx500_layers import (
-    ARITHMETIC,
-    BLOCK,
-    CONVOLUTIONS,
-    RESIZES,
-    Layer,
-    Layers,
-    whole_blocks,
-)
+from frugalseg.cost.imx500_layers import ARITHMETIC, Layer, Layers
+from frugalseg.cost.imx500_maps import BLOCK, Map, whole_blocks
 
 CHANNEL = 6  # bytes beside the weights of an output channel
+OF_SIGNED, OF_UNSIGNED = 4, 16  # more of them for a transposed convolution of such a map
+ON_VECTOR = 9  # the same where the map is one pixel
 TABLE = 512
-SPREAD = 3  # for each channel, a vector over a map
+VECTOR_TABLE = 64  # more for a vector
+SMALL = 3  # side of a kernel
 FIXED = {"average_pool_2d": 1024, "softmax": 1024}
-FOLDED_BELOW = 1_408  # channels before times after; between 1280 (folded) and 1536 (not)
+MOST_ADDED = 10_000  # weights; 9,856 more were accepted, 10,080 were not
 CURVED = ("gelu", "hard_sigmoid", "hard_swish", "logistic", "silu", "tanh")
+SMOOTH = frozenset({"gelu", "hard_swish", "leaky_relu", "silu"})  # a little below nought
 CURVES = {**dict.fromkeys(CURVED, TABLE), "leaky_relu": TABLE + 64}
 
 
@@ -34,23 +31,38 @@ def model_bytes(net: Layers) -> int:
 def layer_bytes(layer: Layer, net: Layers) -> int:
     """Bytes of one layer."""
     curve = CURVES.get(layer.activation or layer.op.kind, 0)
+    if curve and layer.activation and net.maps[layer.writes].pixels == 1:
+        curve += VECTOR_TABLE
     if layer.is_grouped:
         return _grouped(layer, net) + 2 * curve
     if layer.is_dense:
-        return _dense(layer, net) + curve
+        return _dense(layer, net) + curve + (TABLE if layer.adds else 0)
     return curve + _other(layer, net)
 
 
 def is_folded(layer: Layer, net: Layers) -> bool:
-    """Whether a stride is done by copying stride x stride pixels into the channels of one.
+    """Whether a stride is done by joining its phases as channels.
 
-    The first layer is; behind it, where there are few channels before and after.
+    The kernel then is filled up to a multiple of the stride; that may not add many weights.
     """
     if not layer.is_dense or layer.stride == 1:
         return False
     before, after = net.maps[layer.reads[0]], net.maps[layer.writes]
-    few = before.channels <= BLOCK and before.channels * after.channels < FOLDED_BELOW
-    return few or layer.reads[0] in net.inputs
+    kernel, stride = layer.window.kernel, layer.stride
+    added = prod(ceil(side / stride) * stride for side in kernel) - prod(kernel)
+    return added * before.channels * after.channels <= MOST_ADDED
+
+
+def reads_rows(layer: Layer, sides: Map) -> bool:
+    """Whether a convolution takes a map by rows, if it lies so."""
+    down, across = layer.window.kernel
+    simple = layer.stride == 1 == max(layer.window.dilation)
+    return sides.channels < BLOCK and simple and down == across
+
+
+def even_kernel(side: int) -> int:
+    """Make the side of a kernel that goes over rows even, but for 1 and 3."""
+    return side + side % 2 * (side > SMALL)
 
 
 def stays_wide(layer: Layer, net: Layers) -> bool:
@@ -62,8 +74,10 @@ def stays_wide(layer: Layer, net: Layers) -> bool:
 def _dense(layer: Layer, net: Layers) -> int:
     before, after = net.maps[layer.reads[0]], net.maps[layer.writes]
     taps, channels = prod(layer.window.kernel), before.channels
-    if before.pixels == 1 and net.writer[layer.reads[0]].op.kind in CONVOLUTIONS:
-        return (channels + CHANNEL) * after.blocks + 160  # exact where channels fill blocks
+    if channels < BLOCK and len({*layer.window.kernel}) == 1:
+        taps = prod(even_kernel(side) for side in layer.window.kernel)
+    if before.pixels == 1:
+        return (channels + channels % 2 + ON_VECTOR) * after.blocks
     wide = stays_wide(layer, net)
     if wide or is_folded(layer, net):
         taps = prod(ceil(side / layer.stride) for side in layer.window.kernel)
@@ -82,20 +96,21 @@ def _other(layer: Layer, net: Layers) -> int:
     size = FIXED.get(kind, 0)
     if kind == "transpose_conv":
         taps = layer.op.weight_elements // (before.channels * after.channels)
-        # Of the last term only the cases of one block and of two were seen.
-        size = (taps * before.blocks + CHANNEL) * after.blocks + TABLE * BLOCK // after.blocks
+        beside = CHANNEL + (OF_SIGNED if _is_signed(layer.reads[0], net) else OF_UNSIGNED)
+        size = (taps * before.blocks + beside) * after.blocks
     elif kind == "fully_connected":
-        size = (before.blocks + CHANNEL) * after.blocks + 64
-    elif kind == "mean" and net.readers.get(layer.writes):
-        size = BLOCK
-    elif kind in RESIZES and before.pixels == 1:
-        size = 64
+        size = (before.channels + before.channels % 2 + ON_VECTOR) * after.blocks
     elif kind in ARITHMETIC:
         size = _arithmetic(layer, net)
     return size
 
 
+def _is_signed(name: str, net: Layers) -> bool:
+    writer = net.writer.get(name)
+    return name in net.signed or (writer is not None and writer.activation in SMOOTH)
+
+
 def _arithmetic(layer: Layer, net: Layers) -> int:
-    if net.maps[layer.writes].pixels > 1 == min(net.maps[name].pixels for name in layer.reads):
-        return SPREAD * net.maps[layer.writes].blocks
-    return TABLE if any(name in net.signed for name in layer.reads) else BLOCK
+    spreads = net.maps[layer.writes].pixels > min(net.maps[name].pixels for name in layer.reads)
+    signed = any(name in net.signed for name in layer.reads)
+    return TABLE if signed and not spreads else BLOCK

@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 
 from frugalseg.core.errors import ConfigError
 from frugalseg.cost.device import Device
+from frugalseg.cost.file_size import file_bytes
 from frugalseg.cost.fuse import fuse
 from frugalseg.cost.graph import Graph
 from frugalseg.cost.imx500 import imx500_memory
 from frugalseg.cost.peak import Moment, peak
-from frugalseg.cost.tflm import Arena, arena
+from frugalseg.cost.tflm import Arena, Buffer, arena
+from frugalseg.cost.xnnpack import resident, unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +31,11 @@ class Memory:
 
 
 def memory_of(graph: Graph, device: Device | None = None) -> Memory:
-    """Count the memory of a graph as the device runs it (`as_run`).
+    """Count the memory of a graph as the device runs it (`as_run`); without one, what is alive.
 
     Raises ConfigError for a .tflite file on a device that runs none.
     """
-    return MODELS["litert" if device is None else device.runtime](graph)
+    return _live(graph) if device is None else MODELS[device.runtime](graph)
 
 
 def as_run(graph: Graph, device: Device | None = None) -> Graph:
@@ -42,17 +44,30 @@ def as_run(graph: Graph, device: Device | None = None) -> Graph:
     return graph if compiled or graph.num_constants is not None else fuse(graph)
 
 
-def _litert(graph: Graph) -> Memory:
-    """Activations alive at the same time. What XNNPACK packs and copies is not counted."""
+def _live(graph: Graph) -> Memory:
+    """Activations alive at the same time; what a runtime adds is not known without a device."""
     largest = peak(graph)
     return Memory(ram_bytes=largest.bytes, at=largest.at, timeline=largest.timeline)
+
+
+def _litert(graph: Graph) -> Memory:
+    """What a process needs beyond the empty interpreter; the timeline is of activations alone."""
+    parts = resident(graph, file_bytes(graph))
+    largest = peak(graph)
+    return Memory(
+        ram_bytes=sum(parts.values()),
+        parts=parts,
+        at=largest.at,
+        timeline=largest.timeline,
+        doubts=unknown(graph),
+    )
 
 
 def _tflite_micro(graph: Graph) -> Memory:
     found = arena(graph)
     timeline = tuple(_moments(graph, found))
     return Memory(
-        ram_bytes=found.total_bytes,
+        ram_bytes=found.least_bytes,
         parts={"arena head": found.head_bytes, "arena tail": found.tail_bytes},
         at=max(timeline, key=lambda moment: moment.bytes).op if timeline else "",
         timeline=timeline,
@@ -62,11 +77,16 @@ def _tflite_micro(graph: Graph) -> Memory:
 
 def _moments(graph: Graph, found: Arena) -> list[Moment]:
     """Sum what is alive in the head at each operator, scratch buffers included."""
-    moments = []
+    moments, alive = [], [buffer for buffer in found.buffers if buffer.first <= 0]
+    begins: dict[int, list[Buffer]] = {}
+    for buffer in found.buffers:
+        begins.setdefault(buffer.first, []).append(buffer)
     for time, op in enumerate(graph.ops, 1):
-        alive = [b for b in found.buffers if b.first <= time <= b.last]
-        names = tuple(sorted(b.name for b in alive))
-        moments.append(Moment(op=op.name, bytes=sum(b.bytes for b in alive), tensors=names))
+        alive = [b for b in (*alive, *begins.get(time, ())) if b.last >= time]
+        named = sorted(alive, key=lambda buffer: buffer.name)
+        sizes = tuple(buffer.bytes for buffer in named)
+        names = tuple(buffer.name for buffer in named)
+        moments.append(Moment(op=op.name, bytes=sum(sizes), tensors=names, sizes=sizes))
     return moments
 
 

@@ -105,11 +105,16 @@ class _Search:
     def __init__(self, graph: Graph, *, at_least: int, at_most: int) -> None:
         self.steps, self.start = _steps(graph)
         self.at_most, self.peak = at_most, max(at_least, self.start)
+        self.after: dict[int, list[int]] = {}  # step -> those that need it; -1: that need none
+        for i, step in enumerate(self.steps):
+            for j in _indices(step.needs) if step.needs else (-1,):
+                self.after.setdefault(j, []).append(i)
 
     def run(self, most_states: int) -> tuple[int, ...] | None:
         """Return the best order; None if too many sets had to be looked at."""
         complete = (1 << len(self.steps)) - 1
         came_from: dict[int, tuple[int, int]] = {}
+        open_at: dict[int, tuple[int, ...]] = {}
         heap = [(self.start, 0, self.start, -1, 0)]
         while heap:
             top, _, live, by, before = heapq.heappop(heap)
@@ -117,12 +122,13 @@ class _Search:
             if done in came_from:
                 continue
             came_from[done] = (before, by)
+            open_at[done] = self._opened(open_at.get(before, ()), by, done)
             self.peak = max(self.peak, top)
             if done == complete:
                 return self._path(came_from, complete)
             if len(came_from) > most_states:
                 return None
-            for i, highest, after in self._wise(done, live):
+            for i, highest, after in self._wise(open_at[done], done, live):
                 then = max(top, highest)
                 if then <= self.at_most and done | 1 << i not in came_from:
                     heapq.heappush(heap, (then, -done.bit_count(), after, i, done))
@@ -131,26 +137,32 @@ class _Search:
     def greedy(self) -> tuple[int, ...]:
         """Always take what leaves least alive."""
         done, live, order = 0, self.start, list[int]()
-        while ready := self._ready(done, live):
+        opened = self._opened((), -1, done)
+        while opened:
+            ready = self._weighed(opened, done, live)
             i, _, live = min(ready, key=lambda step: (step[2], step[1]))
             order += self.steps[i].ops
             done |= 1 << i
+            opened = self._opened(opened, i, done)
         return tuple(order)
 
-    def _wise(self, done: int, live: int) -> list[tuple[int, int, int]]:
+    def _opened(self, before: tuple[int, ...], by: int, done: int) -> tuple[int, ...]:
+        """List the steps that can run: those that could before `by` ran, and those it opens."""
+        new = (i for i in self.after.get(by, ()) if not self.steps[i].needs & ~done)
+        return tuple(sorted((*(i for i in before if i != by), *new)))
+
+    def _wise(self, opened: tuple[int, ...], done: int, live: int) -> list[tuple[int, int, int]]:
         """List what may run next: (step, bytes while it runs, bytes after it)."""
-        ready = self._ready(done, live)
+        ready = self._weighed(opened, done, live)
         for step in ready:
             if step[1] <= self.peak and step[2] <= live:
                 return [step]
         return ready
 
-    def _ready(self, done: int, live: int) -> list[tuple[int, int, int]]:
+    def _weighed(self, opened: tuple[int, ...], done: int, live: int) -> list[tuple[int, int, int]]:
         ready = []
-        for i, step in enumerate(self.steps):
-            if done >> i & 1 or step.needs & ~done:
-                continue
-            then = done | 1 << i
+        for i in opened:
+            step, then = self.steps[i], done | 1 << i
             freed = step.gone + sum(b for b, readers in step.frees if not readers & ~then)
             ready.append((i, live + step.hill, live + step.hill - freed))
         return ready
@@ -231,6 +243,10 @@ def _valleys(graph: Graph, chain: Sequence[int]) -> list[tuple[int, ...]]:
         cuts.append(tuple(chain[start : low + 1]))
         start = low + 1
     return cuts
+
+
+def _indices(bits: int) -> list[int]:
+    return [i for i in range(bits.bit_length()) if bits >> i & 1]
 
 
 def _bits(indices: Iterable[int]) -> int:

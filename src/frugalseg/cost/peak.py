@@ -13,11 +13,12 @@ from frugalseg.cost.graph import Graph
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """What is alive while one operator runs."""
+    """What is alive while one operator runs; `sizes` are the bytes of each of the `tensors`."""
 
     op: str
     bytes: int
     tensors: tuple[str, ...]
+    sizes: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,16 +44,13 @@ def peak(graph: Graph) -> Peak:
     last_read = {name: i for i, op in enumerate(graph.ops) for name in op.reads}
     last_read |= dict.fromkeys(graph.outputs, len(graph.ops))
     alive = {name for name in graph.inputs if name in last_read}
+    size = {name: tensor.bytes for name, tensor in graph.tensors.items()}
     timeline = []
     for i, op in enumerate(graph.ops):
         alive |= {*op.writes}
-        timeline.append(
-            Moment(
-                op=op.name,
-                bytes=sum(graph.tensors[name].bytes for name in alive),
-                tensors=tuple(sorted(alive)),
-            )
-        )
+        names = tuple(sorted(alive))
+        sizes = tuple(size[name] for name in names)
+        timeline.append(Moment(op=op.name, bytes=sum(sizes), tensors=names, sizes=sizes))
         alive = {name for name in alive if last_read.get(name, -1) > i}
     largest = max(timeline, key=lambda moment: moment.bytes, default=None)
     if largest is None:

@@ -11,11 +11,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:
-    """A buffer to be placed: its size, and the first and last moment at which it is alive."""
+    """A buffer to be placed: its size, and the first and last moment at which it is alive.
+
+    With an `offset` it stays there, whatever it meets.
+    """
 
     bytes: int
     first: int
     last: int
+    offset: int | None = None
 
 
 def plan(needs: Sequence[Need]) -> tuple[int, ...]:
@@ -27,9 +31,14 @@ def plan(needs: Sequence[Need]) -> tuple[int, ...]:
     ...       Need(bytes=16, first=2, last=3)])
     (32, 0, 32)
     """
-    offsets = [0] * len(needs)
+    offsets = [need.offset or 0 for need in needs]
     placed: list[tuple[int, int, int, int]] = []  # (start, end, first, last), by start
-    for i in sorted(range(len(needs)), key=lambda i: (-needs[i].bytes, -i)):
+    for need in needs:
+        if need.offset is not None:
+            end = need.offset + need.bytes
+            insort(placed, (need.offset, end, need.first, need.last))
+    free_ones = [i for i, need in enumerate(needs) if need.offset is None]
+    for i in sorted(free_ones, key=lambda i: (-needs[i].bytes, -i)):
         size, first, last = needs[i].bytes, needs[i].first, needs[i].last
         free = 0
         for start, end, other_first, other_last in placed:

@@ -5,9 +5,11 @@ The flatbuffer is read through the schema classes that the engine ships; no engi
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from struct import error as StructError
+from struct import iter_unpack
 from typing import Any
 
 from frugalseg.core.errors import ArtifactError, require
@@ -26,6 +28,8 @@ DAMAGE = (
     StructError, IndexError, KeyError, ValueError, TypeError, AttributeError, OverflowError,
 )  # fmt: skip
 ALIAS_KINDS = {"reshape", "squeeze", "expand_dims"}
+# Metadata with an offset in the arena for each tensor, after three numbers that lead it in.
+PLACES, PLACES_FROM = "OfflineMemoryAllocation", 3
 
 
 def read_tflite(path: Path, *, views: bool = True) -> Graph:
@@ -84,7 +88,10 @@ def _graph(raw: bytes, *, views: bool) -> Graph:
     kinds = _kinds(schema, model)
     for i in range(source.OperatorsLength()):
         reader.add(source.Operators(i), kinds[source.Operators(i).OpcodeIndex()])
-    return reader.graph(_indices(source.InputsAsNumpy()), _indices(source.OutputsAsNumpy()))
+    graph = reader.graph(_indices(source.InputsAsNumpy()), _indices(source.OutputsAsNumpy()))
+    places = zip(names, _places(model, len(names)), strict=False)
+    offsets = {name: at for name, at in places if at >= 0 and name in graph.tensors}
+    return replace(graph, offsets=offsets)
 
 
 class _OpReader:
@@ -169,6 +176,19 @@ class _OpReader:
                 image, weight = self.values[inputs[2]].shape, self.values[inputs[1]].shape
                 return prod(image[:3]) * prod(weight)
         return self._elements(output) * per_output
+
+
+def _places(model: Any, num_tensors: int) -> list[int]:
+    """Read where TensorFlow Lite Micro is told to place tensors; -1 where it is not told."""
+    for i in range(model.MetadataLength()):
+        if (model.Metadata(i).Name() or b"").decode(errors="replace") == PLACES:
+            data = model.Buffers(model.Metadata(i).Buffer()).DataAsNumpy()
+            numbers = data.tobytes()
+            found = [at for (at,) in iter_unpack("<i", numbers)][PLACES_FROM:]
+            if len(found) != num_tensors:
+                raise ValueError(f"it places {len(found)} tensors, but has {num_tensors}")
+            return found
+    return []
 
 
 def _names(tensors: Sequence[Any]) -> list[str]:

@@ -7,6 +7,9 @@ time 0, an output to the end. A reshape copies here: it has a tensor of its own.
 Tail, allocated once: the interpreter, a structure for each tensor and for each operator, options
 from the file, the kernels' own data and per-channel multipliers, and the tensors handed to users.
 
+While it plans, the interpreter keeps its lists where the head will be. A network of very many
+small tensors needs more for them than for its activations: see `Arena.least_bytes`.
+
 All sizes of structures were measured on a 64-bit host, with files of one to five equal operators
 and the recording interpreter of the Python package tflite_micro (0.dev20261023182759), whose
 kernels are the reference ones. Targets of 32 bits have shorter pointers and so a smaller tail;
@@ -17,18 +20,18 @@ counted here. The head differs in nothing but those.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
+from typing import NamedTuple
 
 from frugalseg.cost.graph import Graph, Op
 from frugalseg.cost.planner import Need, height, plan
 
 Sides = tuple[int, ...]
 ALIGN = 16  # bytes; of what is planned, and of what kernels allocate
-POINTER = 8
-INTERPRETER = 488  # allocators, planner and the tables of one subgraph
-TENSOR, NODE = 24, 64  # one entry of the lists of tensors and operators
-USER_TENSOR, QUANTISATION, ZERO_POINTS = 64, 24, 8  # an input or output as the user sees it
-SCRATCH_HANDLE = 8
 INT32 = 4
+INTERPRETER = 488  # allocators, planner and the tables of one subgraph
+ZERO_POINTS = 8  # of an input or output as the user sees it
+PLANNED = 40  # what the planner keeps of a buffer
+SPARE_REQUESTS = 13  # for scratch buffers: 12 that a kernel may ask for, and one for alignment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,19 +52,55 @@ class Buffer:
 class Arena:
     """What the interpreter takes of the arena, in bytes.
 
-    `buffers` says what lies where in the head, and when. `unknown` are operators whose kernels
-    were not measured: they are counted without data of their own.
+    `planning_bytes` is what it takes, tail included, while it plans. `buffers` says what lies
+    where in the head, and when. `unknown` are operators whose kernels were not measured: they are
+    counted without data of their own.
     """
 
     head_bytes: int
     tail_bytes: int
+    planning_bytes: int
     buffers: tuple[Buffer, ...]
     unknown: tuple[str, ...] = ()
 
     @property
     def total_bytes(self) -> int:
-        """Head and tail."""
+        """Head and tail: what the interpreter reports once it is set up."""
         return self.head_bytes + self.tail_bytes
+
+    @property
+    def least_bytes(self) -> int:
+        """The smallest arena, a multiple of 16 that starts at one, in which it can be set up."""
+        return _up(max(self.total_bytes, self.planning_bytes), ALIGN)
+
+
+class Structures(NamedTuple):
+    """Sizes of the interpreter's structures, in bytes."""
+
+    pointer: int
+    tensor: int  # an entry of the list of tensors: data, shape, type
+    node: int  # an entry of the list of operators
+    user_tensor: int  # an input or output as the user sees it
+    quantisation: int  # where its scales and zero points are
+    life: int  # the size and the times of a tensor, for the planner
+    request: int  # what a kernel asks for as scratch
+
+
+def structures(pointer: int) -> Structures:
+    """Compute sizes for a target whose pointers have so many bytes. With 8 they were measured.
+
+    >>> structures(8)[1:5], structures(4)[1:5]
+    ((24, 64, 64, 24), (12, 32, 40, 12))
+    """
+
+    def padded(pointers: int, numbers: int) -> int:
+        return _up(pointers * pointer + numbers * INT32, pointer)
+
+    return Structures(
+        pointer, tensor=padded(2, 1), node=padded(7, 1),
+        user_tensor=padded(4, 4) + 2 * padded(0, 1),
+        quantisation=padded(2, 1), life=padded(2, 4), request=padded(1, 2),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +112,11 @@ class Kernel:
     align: int = 4
 
 
-def arena(graph: Graph) -> Arena:
+def arena(graph: Graph, *, pointer_bytes: int = 8) -> Arena:
     """Compute the arena that a graph needs, as `trace` or `read_tflite(views=False)` returns it.
+
+    With `pointer_bytes=4` the tail is an upper bound for a 32-bit target with the same kernels:
+    computed from the structures' fields, not measured.
 
     >>> from frugalseg.cost.graph import Op, chain
     >>> relu = Op(name="relu", kind="relu", reads=("a",), writes=("b",))
@@ -82,13 +124,19 @@ def arena(graph: Graph) -> Arena:
     >>> found.head_bytes, found.tail_bytes, [(b.name, b.offset) for b in found.buffers]
     (8192, 864, [('a', 4096), ('b', 0)])
     """
+    sizes = structures(pointer_bytes)
     scratch = [_scratch(graph, op) for op in graph.ops]
+    num_scratch = sum(map(len, scratch))
     named = [*_tensors(graph), *_scratch_needs(graph, scratch)]
     needs = [need for _, need in named]
     offsets = plan(needs)
+    tail = _tail(graph, num_scratch, sizes)
+    lists = _up((num_scratch + SPARE_REQUESTS) * sizes.request, ALIGN)
+    lists += _up((num_tensors(graph) + num_scratch) * sizes.life, ALIGN)
     return Arena(
         head_bytes=height(needs, offsets),
-        tail_bytes=_tail(graph, sum(map(len, scratch))),
+        tail_bytes=_with_ends(graph, tail, sizes),
+        planning_bytes=_up(tail, ALIGN) + lists + _up(len(needs) * PLANNED, ALIGN),
         buffers=tuple(
             Buffer(name=name, bytes=need.bytes, first=need.first, last=need.last, offset=at)
             for (name, need), at in zip(named, offsets, strict=True)
@@ -108,7 +156,10 @@ def _tensors(graph: Graph) -> Iterator[tuple[str, Need]]:
     for name, tensor in graph.tensors.items():
         if tensor.bytes:
             need = Need(
-                bytes=_up(tensor.bytes, ALIGN), first=first.get(name, -1), last=last.get(name, -1)
+                bytes=_up(tensor.bytes, ALIGN),
+                first=first.get(name, -1),
+                last=last.get(name, -1),
+                offset=graph.offsets.get(name),
             )
             yield name, need
 
@@ -136,35 +187,40 @@ def _scratch(graph: Graph, op: Op) -> tuple[int, ...]:
     return ()
 
 
-def _tail(graph: Graph, num_scratch: int) -> int:
-    """Repeat the allocations in order: each starts at a multiple of its alignment."""
+def _tail(graph: Graph, num_scratch: int, sizes: Structures) -> int:
+    """Repeat the allocations up to the plan: each starts at a multiple of its alignment."""
     kernels = [KERNELS.get(op.kind, Kernel(0)) for op in graph.ops]
-    size = INTERPRETER + num_tensors(graph) * TENSOR + len(graph.ops) * NODE
+    size = INTERPRETER + num_tensors(graph) * sizes.tensor + len(graph.ops) * sizes.node
     for kernel in kernels:
         size = _up(size + kernel.options, kernel.align)
     for kernel in kernels:
         if kernel.data:
             size = _up(size + kernel.data, ALIGN)
     for op in graph.ops:
-        for part in _prepared(graph, op):
+        for part in _prepared(graph, op, sizes):
             size = _up(size + part, ALIGN)
-    size = _up(size + num_scratch * SCRATCH_HANDLE, POINTER)
+    return _up(size + num_scratch * sizes.pointer, sizes.pointer)
+
+
+def _with_ends(graph: Graph, size: int, sizes: Structures) -> int:
+    """Add the inputs and outputs as the user sees them, which come after the plan."""
     for ends in (graph.inputs, graph.outputs):
-        size = _up(size + len(ends) * POINTER, ALIGN)
+        size = _up(size + len(ends) * sizes.pointer, ALIGN)
         for name in ends:
             quantised = graph.tensors[name].element_bytes < INT32
-            size += USER_TENSOR + (QUANTISATION + ZERO_POINTS if quantised else 0)
+            size += sizes.user_tensor
+            size += sizes.quantisation + ZERO_POINTS if quantised else 0
     return size
 
 
-def _prepared(graph: Graph, op: Op) -> tuple[int, ...]:
+def _prepared(graph: Graph, op: Op, sizes: Structures) -> tuple[int, ...]:
     """What a kernel allocates once it knows its tensors."""
     if op.kind in PER_CHANNEL:
         channels = op.bias_elements or graph.tensors[op.writes[0]].shape[-1]
         return (channels * INT32,) * 2
     if op.kind == "batch_matmul":  # a transposed copy of the second factor, with its shape
         factor = graph.tensors[op.reads[-1]]
-        return (TENSOR, (len(factor.shape) + 1) * INT32, factor.bytes)
+        return (sizes.tensor, (len(factor.shape) + 1) * INT32, factor.bytes)
     return ()
 
 

@@ -1,6 +1,7 @@
 """LiteRT int8: static activations, weights per channel, pixel - 128 in and int8 scores out."""
 
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,12 @@ import numpy as np
 
 from frugalseg.core.errors import ConfigError, GateError, require
 from frugalseg.core.inputs import InputSpec
+from frugalseg.cost.fuse import FIXED, JOINS, PASSES
 from frugalseg.export.calibration import Pictures
 from frugalseg.export.flatbuffer import read_model
 from frugalseg.export.litert import convert, quiet
 from frugalseg.export.order import order
-from frugalseg.export.tidy import tidy
+from frugalseg.export.tidy import operator_names, tidy
 from frugalseg.models.network import Network
 
 EXACT = 1e-6
@@ -25,7 +27,7 @@ def export_litert_int8(
 
     Post-training quantisation by AI Edge Quantizer; min and max of each tensor are averaged
     over the pictures. The range of the input is not measured but set, to that of all pixels, so
-    that its int8 values are pixel - 128 exactly.
+    that its int8 values are pixel - 128 exactly. Maps that are joined share a range.
     """
     feeds = [(picture[None].astype(np.float32) - spec.mean) / spec.std for picture in pictures]
     if not feeds:
@@ -58,7 +60,45 @@ def _quantise(source: Path, path: Path, feeds: list[Any], spec: InputSpec) -> No
             for bound, pixel in (("min", 0), ("max", 255)):
                 value = (pixel - spec.mean) / spec.std
                 ranges[tensor][bound] = np.full_like(ranges[tensor][bound], value)
+    share_ranges(ranges, read_model(source))
     quantizer.quantize(ranges).export_model(str(path), overwrite=True)
+
+
+def share_ranges(ranges: dict[str, Any], model: Any) -> None:
+    """Give all maps that an operator joins one range, which holds all of theirs.
+
+    They then have one scale, and nothing has to convert them first, whatever the weights are. What
+    passes a map on in the scale in which it came (PASSES) has that range too. What is tied to a
+    scale of its own is left alone: the input, and the results of FIXED. Changes `ranges`.
+    """
+    for group in _joined(ranges, model):
+        for bound, widest in (("min", np.minimum), ("max", np.maximum)):
+            whole = widest.reduce([ranges[name][bound] for name in group])
+            for name in group:
+                ranges[name][bound] = whole.copy()
+
+
+def _joined(ranges: Collection[str], model: Any) -> list[set[str]]:
+    """Collect the names of tensors that must have one scale, for each group with a join in it."""
+    graph, kinds = model.subgraphs[0], operator_names(model)
+    names = [bytes(tensor.name or b"").decode() for tensor in graph.tensors]
+    fixed = {names[i] for i in graph.inputs}
+    groups: list[tuple[set[str], bool]] = []
+    for op in graph.operators:
+        kind = kinds[op.opcodeIndex].lower()
+        reads, writes = (
+            {names[i] for i in side if i >= 0 and names[i] in ranges}
+            for side in (op.inputs, op.outputs)
+        )
+        if kind in FIXED or (kind in PASSES and fixed & reads):
+            fixed |= writes
+        elif kind in PASSES | JOINS:
+            new, joins = (reads | writes) - fixed, kind in JOINS
+            for met in [group for group in groups if group[0] & new]:
+                groups.remove(met)
+                new, joins = new | met[0], joins or met[1]
+            groups.append((new, joins))
+    return [group for group, joins in groups if joins]
 
 
 def _check_input(path: Path, spec: InputSpec) -> None:

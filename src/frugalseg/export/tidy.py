@@ -1,10 +1,10 @@
 """Removes operators that the converter leaves in a .tflite file but that compute nothing.
 
-Where one map feeds two convolutions, the converter changes its layout to channels first, pads
-it there, and changes it back. Three rules bring back one convolution that pads by itself:
+Where one map feeds two convolutions, or gets more channels, the converter changes its layout to
+channels first, pads it there, adds to it, and changes it back. Three rules undo that:
 
     transpose, transpose back                 ->  nothing
-    transpose, pad, transpose back            ->  pad of the other axes
+    transpose, pad or sum                     ->  pad or sum, transpose
     pad as SAME does, convolution (VALID)     ->  convolution (SAME)
 
 Each tensor so removed is a whole copy of a map in memory. Then operators without readers go, and
@@ -21,13 +21,15 @@ from numpy.typing import NDArray
 from frugalseg.export.flatbuffer import add_buffer, read_model, schema, write_model
 
 SPATIAL = (1, 2)  # of NHWC
+PADS = frozenset({"PAD", "PADV2"})
+CARRIES = PADS | {"ADD", "MUL", "SUB"}  # the same in any order of axes
 
 
 def tidy(path: Path) -> None:
     """Rewrite the file in place; what it computes stays the same to the bit."""
     model = read_model(path)
     graph = _Graph(model, schema())
-    while graph.merge_transposes() or graph.move_pads() or graph.absorb_pads():
+    while graph.merge_transposes() or graph.sink_transposes() or graph.absorb_pads():
         graph.drop_unread()
     graph.drop_orphans()
     graph.shorten_names()
@@ -47,15 +49,18 @@ def layer_of(name: str) -> str:
     return ".".join(c.partition("_")[2] for c in classes if c.partition("_")[2])
 
 
+def operator_names(model: Any) -> list[str]:
+    """Return the names of a model's operator codes, such as CONV_2D, in their order."""
+    names = {v: k for k, v in vars(schema().BuiltinOperator).items() if isinstance(v, int)}
+    return [names[max(c.builtinCode, c.deprecatedBuiltinCode)] for c in model.operatorCodes]
+
+
 class _Graph:
     """The one subgraph of a model, with who writes and who reads each tensor."""
 
     def __init__(self, model: Any, schema: Any) -> None:
         self.model, self.schema, self.graph = model, schema, model.subgraphs[0]
-        names = {v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}
-        self.kinds = [
-            names[max(c.builtinCode, c.deprecatedBuiltinCode)] for c in model.operatorCodes
-        ]
+        self.kinds = operator_names(model)
 
     def merge_transposes(self) -> bool:
         """Let readers of a transposed-back tensor read the original one."""
@@ -66,31 +71,57 @@ class _Graph:
                 return self._redirect(int(op.outputs[0]), int(before.inputs[0]))
         return False
 
-    def move_pads(self) -> bool:
-        """Turn transpose, pad, transpose back into a pad of the original tensor."""
+    def sink_transposes(self) -> bool:
+        """Let a pad or a sum work before the transposes of all that it reads."""
         writers = self._writers()
-        for op in self._of("TRANSPOSE"):
-            pad = writers.get(int(op.inputs[0]))
-            if pad is None or self._kind(pad) not in {"PAD", "PADV2"}:
+        for op in self._of(*CARRIES):
+            num_maps = 1 if self._kind(op) in PADS else len(op.inputs)
+            before = [writers[i] for i in map(int, op.inputs[:num_maps]) if i in writers]
+            if {*map(self._kind, before)} != {"TRANSPOSE"} or len(before) < num_maps:
                 continue
-            first = writers.get(int(pad.inputs[0]))
-            if first is None or self._kind(first) != "TRANSPOSE" or not self._undo(first, op):
-                continue
-            amounts = self._constant(int(pad.inputs[1]))[self._constant(int(op.inputs[1]))]
-            pad.inputs = [
-                int(first.inputs[0]),
-                self._new_constant(pad.inputs[1], amounts),
-                *pad.inputs[2:],
-            ]
-            pad.outputs = [int(op.outputs[0])]
-            self.graph.operators = [o for o in self.graph.operators if o is not op]
-            return True
+            orders = {tuple(self._constant(int(b.inputs[1]))) for b in before}
+            if len(orders) == 1 and self._may_sink(before, op):
+                self._sink(before, op, np.argsort(orders.pop()))
+                return True
         return False
+
+    def _may_sink(self, before: list[Any], op: Any) -> bool:
+        """Whether no transpose is added: those before lose their reader, or one after goes."""
+        ends = {int(i) for i in self.graph.outputs}
+
+        def readers(of: Any) -> list[Any]:
+            return [o for o in self.graph.operators if int(of.outputs[0]) in map(int, o.inputs)]
+
+        after = readers(op)
+        return all(len(readers(b)) == 1 and int(b.outputs[0]) not in ends for b in before) or (
+            bool(after)
+            and int(op.outputs[0]) not in ends
+            and all(self._kind(a) == "TRANSPOSE" and self._undo(before[0], a) for a in after)
+        )
+
+    def _sink(self, before: list[Any], op: Any, back: NDArray[np.intp]) -> None:
+        """Put a copy of a transpose after the operator, which gets what the transposes read."""
+        inputs = [int(b.inputs[0]) for b in before]
+        if self._kind(op) in PADS:
+            amounts = self._constant(int(op.inputs[1]))[back]
+            inputs += [self._new_constant(op.inputs[1], amounts), *op.inputs[2:]]
+        old = self.graph.tensors[int(op.outputs[0])]
+        tensor, again = self.schema.TensorT(), self.schema.OperatorT()
+        vars(tensor).update(vars(old))
+        tensor.shape, tensor.shapeSignature = np.asarray(old.shape)[back], None
+        tensor.name = bytes(old.name or b"map") + b"/nhwc"
+        self.graph.tensors.append(tensor)
+        vars(again).update(vars(before[0]))
+        again.inputs = [len(self.graph.tensors) - 1, int(before[0].inputs[1])]
+        again.outputs = [int(op.outputs[0])]
+        op.inputs, op.outputs = inputs, [again.inputs[0]]
+        place = next(i for i, o in enumerate(self.graph.operators) if o is op)
+        self.graph.operators.insert(place + 1, again)
 
     def absorb_pads(self) -> bool:
         """Let a strided convolution do the padding that SAME means."""
         writers = self._writers()
-        for op in [*self._of("CONV_2D"), *self._of("DEPTHWISE_CONV_2D")]:
+        for op in self._of("CONV_2D", "DEPTHWISE_CONV_2D"):
             pad = writers.get(int(op.inputs[0]))
             options = op.builtinOptions
             if (
@@ -146,8 +177,8 @@ class _Graph:
             taken.add(name)
             tensor.name = name.encode()
 
-    def _of(self, kind: str) -> list[Any]:
-        return [op for op in self.graph.operators if self._kind(op) == kind]
+    def _of(self, *kinds: str) -> list[Any]:
+        return [op for op in self.graph.operators if self._kind(op) in kinds]
 
     def _kind(self, op: Any) -> str:
         return str(self.kinds[op.opcodeIndex])

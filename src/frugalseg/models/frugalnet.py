@@ -39,7 +39,7 @@ class FrugalNetConfig:
     channels: int = 3
     width: float = 1.0
     depth: int = 2
-    output_stride: int = 4
+    output_stride: int = OUTPUT_STRIDES[0]
     channel_multiple: int = 1
 
     def __post_init__(self) -> None:
@@ -117,7 +117,7 @@ class FrugalNet(Network):
         self.context = nn.Conv2d(c16, c16, 1)  # no norm: one pixel a picture is no statistic
         self.relu = nn.ReLU(inplace=True)
         self.join8 = Join(c16, c8, c8)
-        self.join4 = Join(c8, c4, c4) if config.output_stride == min(OUTPUT_STRIDES) else None
+        self.join4 = Join(c8, c4, c4) if config.output_stride == OUTPUT_STRIDES[0] else None
         self.classify = nn.Conv2d(c8 if self.join4 is None else c4, config.num_classes, 1)
         self.auxiliary = nn.Conv2d(c16, config.num_classes, 1)
 

@@ -55,13 +55,17 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """Memory operator by operator; `limit_top` is None where the limit is off the chart."""
+    """Memory operator by operator, above a `base` that is there all the time.
+
+    `base_top` is where that ends; `limit_top` is None where the limit is off the chart.
+    """
 
     bars: tuple[Bar, ...]
     rows: tuple[Tick, ...]
     peak: int
     peak_left: float
     peak_top: float
+    base_top: float
     limit_top: float | None
 
 
@@ -107,14 +111,16 @@ def curve(values: Sequence[tuple[int, float]], text: Callable[[float], str]) -> 
     )
 
 
-def timeline(moments: Sequence[Moment], limit_bytes: int | None) -> Timeline | None:
-    """Lay out memory over the operators; None if there are none.
+def timeline(
+    moments: Sequence[Moment], limit_bytes: int | None, base_bytes: int = 0
+) -> Timeline | None:
+    """Lay out memory over the operators, above the base; None if there are none.
 
     A limit far above the peak is left off the chart: it would press the bars flat.
     """
     if not moments:
         return None
-    sizes = [m.live_bytes for m in moments]
+    sizes = [base_bytes + m.live_bytes for m in moments]
     peak = sizes.index(max(sizes))
     shown = limit_bytes is not None and 0 <= limit_bytes <= FAR_ABOVE * max(sizes)
     marks = ticks(0, max([*sizes, limit_bytes or 0] if shown else sizes))
@@ -125,17 +131,18 @@ def timeline(moments: Sequence[Moment], limit_bytes: int | None) -> Timeline | N
     return Timeline(
         bars=tuple(
             Bar(
-                top=y(m.live_bytes),
-                height=round(HEIGHT - y(m.live_bytes), 1),
+                top=y(size),
+                height=round(y(base_bytes) - y(size), 1),
                 text=f"{i + 1}. {m.op}: {count(m.live_bytes)} bytes",
                 is_peak=i == peak,
             )
-            for i, m in enumerate(moments)
+            for i, (m, size) in enumerate(zip(moments, sizes, strict=True))
         ),
         rows=tuple(Tick(y(m), short(m, "B")) for m in marks),
         peak=peak,
         peak_left=round(100 * (peak + 0.5) / len(moments), 2),
         peak_top=y(sizes[peak]),
+        base_top=y(base_bytes),
         limit_top=y(limit_bytes) if shown and limit_bytes is not None else None,
     )
 

@@ -73,7 +73,10 @@ class TrainingScore(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """What is in memory while one operator runs, its largest tensors by name and bytes."""
+    """What is in memory while one operator runs, its largest tensors by name and bytes.
+
+    What is there all the time is not in it.
+    """
 
     op: str
     live_bytes: int
@@ -110,7 +113,8 @@ class ReportData:
     `weighings` run from the first estimate to the best figure: the last one decides.
     `scores` has a column for each form of the network, such as "float" and "int8": the last
     is what the device runs. The gate compares it with the first, in points of mIoU.
-    `scored_on` says on what, such as "val, 101 pictures".
+    `scored_on` says on what, such as "val, 101 pictures". `moments` are counted as the device
+    does; below them lies what is `resident`, in memory all the time, by name and bytes.
     """
 
     title: str
@@ -127,6 +131,7 @@ class ReportData:
     steps: Sequence[TrainingStep] = ()
     validations: Sequence[TrainingScore] = ()
     moments: Sequence[Moment] = ()
+    resident: Sequence[tuple[str, int]] = ()
     layers: Sequence[Layer] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     records: Sequence[Record] = ()
@@ -167,6 +172,9 @@ def _problems(data: ReportData) -> Iterator[str]:
     for moment in data.moments:
         if moment.live_bytes < 0:
             yield f"moment {moment.op}: {moment.live_bytes} bytes alive, expected 0 or more"
+    for name, size in data.resident:
+        if size < 0:
+            yield f"resident {name}: {size} bytes, expected 0 or more"
     yield from _group_problems("best", data.best)
     yield from _group_problems("worst", data.worst)
 

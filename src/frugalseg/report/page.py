@@ -96,6 +96,7 @@ def _breakable(name: str) -> Markup:
 def _view(data: ReportData) -> dict[str, Any]:
     footprint, budget = data.weighing.footprint, data.target.budget
     room = activation_room(budget, footprint)
+    base = sum(size for _, size in data.resident)
     matrix = _row_shares(data)
     return {
         "sentence": wording.verdict_sentence(data),
@@ -113,7 +114,8 @@ def _view(data: ReportData) -> dict[str, Any]:
             ("Worst", [_pictured(e) for e in data.worst]),
         ],
         "training": _training(data),
-        "memory": charts.timeline(data.moments, room),
+        "memory": charts.timeline(data.moments, room, base),
+        "base": base,
         "chart_height": charts.HEIGHT,
         "room": room,
         "largest_layers": sorted(data.layers, key=lambda row: -row.weight_bytes)[:LISTED_LAYERS],

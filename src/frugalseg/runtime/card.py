@@ -1,6 +1,6 @@
 """The model card: what a stranger should know of an artifact, as Markdown."""
 
-from frugalseg.runtime.manifest import Manifest
+from frugalseg.runtime.manifest import Manifest, NetworkFile
 
 OUTPUTS = {
     "scores": "class scores, NHWC, at the network's own size: enlarge them (bilinear, half-pixel"
@@ -12,6 +12,7 @@ OUTPUTS = {
 def model_card(manifest: Manifest) -> str:
     """Write the card from the manifest alone, so that the two cannot differ."""
     labels, spec = manifest.label_space, manifest.input_spec
+    on_sensor = manifest.files[0].format == "imx500"
     channels = "RGB" if spec.channels == 3 else "grey"  # noqa: PLR2004
     lines = [
         f"# {manifest.name}",
@@ -22,12 +23,12 @@ def model_card(manifest: Manifest) -> str:
         "## Use",
         "",
         f"Input: one {channels} picture, stretched to {spec.width} pixels wide and {spec.height}"
-        f" high, NHWC. `uint8` holds the pixel, `int8` the pixel minus 128. Output:"
-        f" {OUTPUTS[manifest.files[0].output]} `frugalseg segment` and `Segmenter` do all of this.",
+        f" high. {_use(manifest.files[0])}",
         "",
         "## Files and scores",
         "",
-        f"Measured on {manifest.scored_on}, through the runtime, at the labels' own size.",
+        f"Measured on {manifest.scored_on}, at the labels' own size"
+        f"{'' if on_sensor else ', through the runtime'}.",
         "",
         "| file | bytes | input | mIoU | pixel accuracy | boundary F1 |",
         "|---|---|---|---|---|---|",
@@ -45,6 +46,18 @@ def model_card(manifest: Manifest) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _use(file: NetworkFile) -> str:
+    if file.format == "imx500":
+        return (
+            "README.md says how packerOut.zip gets onto the sensor, and what its tensors mean."
+            " `frugalseg segment` cannot run it."
+        )
+    return (
+        "NHWC: `uint8` holds the pixel, `int8` the pixel minus 128. Output:"
+        f" {OUTPUTS[file.output]} `frugalseg segment` and `Segmenter` do all of this."
+    )
 
 
 def _row(name: str, size: str, held: str, scores: dict[str, object] | None) -> str:

@@ -42,8 +42,13 @@ def open_engine(
     """Load a network file into the engine for its format.
 
     Raises MissingExtraError if that engine is not installed, ArtifactError for a file that is
-    damaged, or does not take and give what the manifest says.
+    damaged, does not take and give what the manifest says, or runs on its device alone.
     """
+    if file.format not in ENGINES:
+        raise ArtifactError(
+            f"{path.name} runs on a Sony {file.format.upper()} alone: its scores are in the"
+            " manifest, and README.md in the artifact says how it gets there"
+        )
     loaded = ENGINES[file.format](path, threads)
     wanted = [_tensor(file.input, (1, spec.height, spec.width, spec.channels))]
     problems = []

@@ -21,13 +21,13 @@ class NetworkFile(BaseModel):
 
     `input` says what the tensor holds: "uint8" the pixel, "int8" the pixel minus 128. Its
     layout is NHWC. `output` says what comes out: class scores at the native size, NHWC, or class
-    ids at the size of the input, NHW.
+    ids, NHW, at the size of the input (on an IMX500 at the native size).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: str
-    format: Literal["litert", "onnx"]
+    format: Literal["litert", "onnx", "imx500"]
     precision: Literal["int8", "fp32"]
     input: Literal["uint8", "int8"]
     output: Literal["scores", "ids"] = "scores"
@@ -45,7 +45,11 @@ class NetworkFile(BaseModel):
 
 
 class Manifest(BaseModel):
-    """An artifact described. The first file is the one to deploy."""
+    """An artifact described. The first file is the one to deploy.
+
+    `others` are the files beside those with a network, with their SHA-256; `execution` says how
+    the network was laid out for the device, and `board` what lies in its folder of sources.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -64,6 +68,9 @@ class Manifest(BaseModel):
     footprint: dict[str, Any] | None = None
     training: dict[str, Any] = {}
     settings: dict[str, Any] = {}
+    others: dict[str, str] = {}
+    execution: dict[str, Any] | None = None
+    board: dict[str, Any] | None = None
 
     @property
     def label_space(self) -> LabelSpace:

@@ -98,7 +98,7 @@ class Segmenter:
         """Return the train ids of RGB pixels, (H, W)."""
         size = (image_HWC.shape[0], image_HWC.shape[1])
         if self.file.output == "ids":
-            return resize_labels(self._run(image_HWC), size)
+            return resize_labels(self.native_labels(image_HWC), size)
         return labels_at(self.scores(image_HWC), size)
 
     def scores(self, image_HWC: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -110,6 +110,12 @@ class Segmenter:
             raise ArtifactError(f"{self.file.path} gives class ids, no scores")
         scores_hwC: NDArray[np.float32] = self._run(image_HWC)
         return scores_hwC
+
+    def native_labels(self, image_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return train ids at the network's native size, (h, w), as a device sees them."""
+        result: NDArray[Any] = self._run(image_HWC)
+        ids_hw: NDArray[Any] = result if self.file.output == "ids" else result.argmax(-1)
+        return ids_hw.astype(np.uint8)
 
     def _run(self, image_HWC: NDArray[np.uint8]) -> NDArray[Any]:
         pixels = as_channels(resize_image(image_HWC, self.input.size), self.input.channels)

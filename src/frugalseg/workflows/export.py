@@ -16,6 +16,7 @@ from frugalseg.core.records import this_machine
 from frugalseg.cost.device import Device, load_device
 from frugalseg.data.catalog import open_dataset
 from frugalseg.data.dataset import Dataset
+from frugalseg.export.board import FOLDER
 from frugalseg.export.calibration import calibration_pictures
 from frugalseg.export.catalog import FORMATS, Format
 from frugalseg.export.gate import check_parity, check_scores
@@ -25,9 +26,14 @@ from frugalseg.models.network import Network
 from frugalseg.runtime.card import model_card
 from frugalseg.runtime.manifest import NAME, Manifest, NetworkFile
 from frugalseg.runtime.segmenter import Segmenter
+from frugalseg.toolchain.environment import is_installed
 from frugalseg.training.checkpoint import Checkpoint, load_checkpoint
 from frugalseg.training.validation import score_split, torch_predictor
 from frugalseg.workflows.evaluate import same_classes
+from frugalseg.workflows.export_board import export_board
+from frugalseg.workflows.export_imx500 import Imx500Wish, export_imx500
+from frugalseg.workflows.layout import OUTPUTS, Output, lay_out
+from frugalseg.workflows.verify import toolchain_of, verify_file
 from frugalseg.workflows.weigh import weigh_file
 
 CARD = "MODEL_CARD.md"
@@ -56,12 +62,18 @@ class ExportResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportWish:
-    """What to write and how to prove it. The first format is the one to deploy."""
+    """What to write and how to prove it. The first format is the one to deploy.
+
+    `output` is what the deployed file gives; None leaves it to the device. `verify` insists on
+    the device's own tool, which is asked anyway where it is installed.
+    """
 
     formats: Sequence[str] = ("litert_int8",)
     tolerance_points: float = 1.0
     calibration: int = 128
     device: Device | None = None
+    output: str | None = None
+    verify: bool = False
 
     def __post_init__(self) -> None:
         if not self.formats:
@@ -78,18 +90,23 @@ class ExportWish:
             raise ConfigError(f"calibration must be 1 or more pictures, got {self.calibration}")
 
     def _check_device(self) -> None:
-        if self.device is None:
-            return
-        if self.device.runtime == "imx500":
-            raise ConfigError(
-                f"files for {self.device.name} cannot be made yet; `weigh` knows the device"
-            )
         first = FORMATS[self.formats[0]]
-        if (first.engine, first.precision) != ("litert", "int8"):
+        is_int8 = (first.engine, first.precision) == ("litert", "int8")
+        if self.output is not None and self.output not in OUTPUTS:
+            raise unknown("output", self.output, OUTPUTS)
+        if self.output == "ids" and not is_int8:
+            raise ConfigError(f"only litert_int8 can give ids, not {self.formats[0]}")
+        if self.device is None:
+            if self.verify:
+                raise ConfigError("--verify asks the tool of a device: name one with --device")
+            return
+        if not is_int8:
             raise ConfigError(
-                f"{self.device.name} runs int8 LiteRT files: the first format must be litert_int8,"
+                f"{self.device.name} runs int8 files: the first format must be litert_int8,"
                 f" got {self.formats[0]}"
             )
+        if self.verify or self.device.runtime == "imx500":
+            toolchain_of(self.device)
 
 
 def export(
@@ -101,19 +118,27 @@ def export(
     tolerance: float = 1.0,
     calibration: int = 128,
     device: str | Path | None = None,
+    output: str | None = None,
+    verify: bool = False,
     format: str | None = None,
     progress: Progress = silent,
 ) -> ExportResult:
     """Write a checkpoint as the artifact folder `out`; `to` names formats of `export.catalog`.
 
-    Every file is scored on the validation split through the runtime. Raises GateError, and
-    leaves what was at `out` before, where one loses more than `tolerance` mIoU points against
-    the float network or an fp32 file differs from it by more than 1e-4; OverBudgetError where
-    the file to deploy does not fit `device`, if one is named.
+    Every file is scored on the validation split through the runtime. With a `device`, the file to
+    deploy is laid out for it (see `workflows.layout`; on an IMX500 it is its maker's tool that
+    does it), weighed as the device counts, and measured by the device's toolchain where that is
+    installed; `verify` insists on it. `output` is "scores" at the native size, or "ids" at the
+    size of the input.
+
+    Raises GateError, and leaves what was at `out` before, where a file loses more than `tolerance`
+    mIoU points against the float network or an fp32 file differs from it by more than 1e-4;
+    OverBudgetError where the file to deploy does not fit the device; ToolchainError where its tool
+    is needed and not there.
     """
     wish = ExportWish(
         formats=to, tolerance_points=tolerance, calibration=calibration,
-        device=None if device is None else load_device(device),
+        device=None if device is None else load_device(device), output=output, verify=verify,
     )  # fmt: skip
     kept = load_checkpoint(Path(checkpoint))
     dataset = open_dataset(data, format=format)
@@ -132,6 +157,8 @@ def export_checkpoint(
 ) -> ExportResult:
     """Export to a data set that is open; `float_scores` if the network was scored already."""
     check_place(out)
+    if wish.device is not None and wish.device.runtime == "imx500":
+        return _export_imx500(kept, dataset, out, wish, float_scores, progress)
     network, spec, val = kept.network(), kept.input, dataset.split("val")
     if len(val) < FEW:
         log.warning("%d pictures for validation: a difference of a point may be chance", len(val))
@@ -140,24 +167,31 @@ def export_checkpoint(
         predict = torch_predictor(network, spec)
         float_scores = score_split(dataset, val, predict, progress=progress)
     with complete_folder(out) as draft:
-        entries, scores = [], []
+        entries, scores, more = [], [], dict[str, Any]()
         for name in wish.formats:
             form = FORMATS[name]
             progress(f"exporting {name}", 0, 1)
             form.write(network, spec, draft / form.file, pictures=pictures)
+            first = name == wish.formats[0]
+            output = OUTPUTS[wish.output] if first and wish.output else "scores"
+            if form.precision == "int8":
+                more["execution"] = lay_out(draft / form.file, wish.device, output)
             write_metadata(draft / form.file, kept.labels, spec)
-            segmenter = _open(draft, kept, form)
+            if first:
+                need = _weighed(draft / form.file, wish)
+            segmenter = _open(draft, kept, form, output)
             gap = _parity(network, segmenter, dataset) if form.precision == "fp32" else None
             score = score_split(dataset, val, segmenter.labels_of, progress=progress)
             check_scores(
                 float_scores, score, names=kept.labels.names, file=form.file,
                 tolerance_points=wish.tolerance_points,
             )  # fmt: skip
-            entries.append(_entry(draft, form, score.to_dict(kept.labels.names), gap))
+            entries.append(_entry(draft, form, output, score.to_dict(kept.labels.names), gap))
             scores.append(score)
-        need = _weighed(draft / entries[0].path, wish.device)
+            if first:
+                more["board"] = _board(draft, segmenter, dataset, wish.device, progress)
         manifest = _manifest(kept, entries, float_scores, dataset, wish)
-        manifest = manifest.model_copy(update={"footprint": need.to_dict()})
+        manifest = manifest.model_copy(update={"footprint": need.to_dict(), **more})
         manifest.save(draft)
         write_text(draft / CARD, model_card(manifest))
     return ExportResult(
@@ -172,7 +206,8 @@ def check_place(out: Path) -> None:
     if not out.exists():
         return
     try:
-        known = {NAME, CARD, *(file.path for file in Manifest.load(out).files)}
+        manifest = Manifest.load(out)
+        known = {NAME, CARD, FOLDER, *(f.path for f in manifest.files), *manifest.others}
         foreign = sorted({path.name for path in out.iterdir()} - known)
     except (ArtifactError, OSError):
         raise ConfigError(f"{out} exists and is not an artifact: name another folder") from None
@@ -189,29 +224,68 @@ def _version(library: str) -> str | None:
         return None
 
 
-def _weighed(path: Path, device: Device | None) -> Footprint:
+def _weighed(path: Path, wish: ExportWish) -> Footprint:
     """Weigh a network file; raises OverBudgetError where the device cannot hold or run it.
 
-    Bytes of the file are measured; memory follows from its graph (not for ONNX, where it is
-    given as 0), and keeps the device's margin: that stands for what is not modelled.
+    Bytes of the file are measured. Memory is measured where the device's toolchain is there; else
+    it follows from the graph (not for ONNX, where it is given as 0), and keeps the device's
+    margin.
     """
+    device = wish.device
     if path.suffix != ".tflite":
         storage = frozenset({"storage_bytes"})
         return Footprint(storage_bytes=path.stat().st_size, ram_bytes=0, macs=0, measured=storage)
-    report = weigh_file(path, device)
-    if report.verdict is not None and not report.fits:
-        told = [str(report.verdict)] if not report.verdict else []
+    measures = (
+        device is not None
+        and device.toolchain is not None
+        and (wish.verify or is_installed(device.toolchain))
+    )
+    report = verify_file(path, device) if device and measures else weigh_file(path, device)
+    if device is not None and not report.fits:
+        assert report.verdict is not None  # there is one for a device
         raise OverBudgetError(
-            f"the exported file does not fit {report.device} (what is estimated keeps the device's"
-            f" margin): {'; '.join([*told, *report.refusals])}. No artifact was written.",
+            f"the exported file does not fit {device.name} (what is estimated keeps the device's"
+            f" margin): {'; '.join(report.objections)}. No artifact was written.",
             report.verdict,
         )
     return report.footprint
 
 
-def _open(draft: Path, kept: Checkpoint, form: Format) -> Segmenter:
+def _export_imx500(
+    kept: Checkpoint,
+    dataset: Dataset,
+    out: Path,
+    wish: ExportWish,
+    float_scores: Scores | None,
+    progress: Progress,
+) -> ExportResult:
+    assert wish.device is not None
+    made = export_imx500(
+        kept, dataset, out,
+        Imx500Wish(
+            device=wish.device, output=OUTPUTS[wish.output or "ids"],
+            tolerance_points=wish.tolerance_points, calibration=wish.calibration,
+        ),
+        float_scores=float_scores, progress=progress,
+    )  # fmt: skip
+    return ExportResult(
+        folder=made.folder, manifest=made.manifest, float_scores=made.float_scores,
+        scores=made.scores, footprint=made.footprint,
+    )  # fmt: skip
+
+
+def _board(
+    draft: Path, segmenter: Segmenter, dataset: Dataset, device: Device | None, progress: Progress
+) -> dict[str, Any] | None:
+    """Write the sources for a microcontroller, if it is one."""
+    if device is None or device.runtime != "tflite-micro":
+        return None
+    return export_board(draft, segmenter, dataset, device=device, progress=progress).to_dict()
+
+
+def _open(draft: Path, kept: Checkpoint, form: Format, output: Output) -> Segmenter:
     """Open a file of the draft just as a user will: through a manifest."""
-    _bare_manifest(kept, [_entry(draft, form, None, None)]).save(draft)
+    _bare_manifest(kept, [_entry(draft, form, output, None, None)]).save(draft)
     return Segmenter.open(draft)
 
 
@@ -222,12 +296,16 @@ def _parity(network: Network, segmenter: Segmenter, dataset: Dataset) -> float:
 
 
 def _entry(
-    folder: Path, form: Format, scores: dict[str, Any] | None, parity: float | None
+    folder: Path,
+    form: Format,
+    output: Output,
+    scores: dict[str, Any] | None,
+    parity: float | None,
 ) -> NetworkFile:
     path = folder / form.file
     return NetworkFile(
         path=form.file, format=form.engine, precision=form.precision, input=form.input,
-        bytes=path.stat().st_size, sha256=sha256(path), scores=scores, parity=parity,
+        output=output, bytes=path.stat().st_size, sha256=sha256(path), scores=scores, parity=parity,
     )  # fmt: skip
 
 

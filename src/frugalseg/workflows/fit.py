@@ -13,7 +13,8 @@ from frugalseg.cost.device import Device, load_device
 from frugalseg.data.catalog import open_dataset
 from frugalseg.data.check import DataReport
 from frugalseg.report.page import write_report
-from frugalseg.search.ladder import Choice, choose
+from frugalseg.search.design import design, sizes_from
+from frugalseg.search.ladder import Choice
 from frugalseg.training.recipe import Model, Recipe, load_recipe, with_time
 from frugalseg.workflows.export import ExportResult, ExportWish, check_place, export_checkpoint
 from frugalseg.workflows.report import report_of
@@ -51,21 +52,25 @@ def fit(
     set: Sequence[str] = (),
     tolerance: float = 1.0,
     calibration: int = 128,
+    output: str | None = None,
+    verify: bool = False,
     resume: bool = False,
     format: str | None = None,
     progress: Progress = silent,
 ) -> FitResult:
     """Give back the most accurate network that fits `device`, trained on `data`, in `out`.
 
-    Checks the data, chooses the largest frugalnet whose estimate fits at the input size (that
-    of the pictures, halved until at most 640 px a side, unless `size`, "HEIGHTxWIDTH", the recipe
-    or the device says otherwise), trains it by the recipe, exports it to int8 through the gate,
-    weighs the real file, and writes `out/artifact`, `out/report.html` and `out/run`.
+    Checks the data, chooses the largest frugalnet whose estimate fits, and the size of its input
+    where neither `size`, "HEIGHTxWIDTH", nor the recipe nor the device names one (from that of
+    the pictures, halved until at most 640 px a side, downwards: see `search.design`), trains it
+    by the recipe, exports it to int8 through the gate, weighs the real file, and writes
+    `out/artifact`, `out/report.html` and `out/run`.
 
     `data` is a folder or "belt"; its layout (`format`) is recognised unless it is named.
     `device` and `recipe` are names or files. `time` ("30m", or seconds) and `set`
     ("optimizer.lr=2e-3") override the recipe. `calibration` training pictures set the ranges of
-    int8. With `resume`, a run that was cut off in `out` goes on.
+    int8. `output` and `verify` are those of `export`. With `resume`, a run that was cut off in
+    `out` goes on.
 
     Raises OverBudgetError where nothing fits, GateError where int8 loses more than `tolerance`
     mIoU points, ConfigError and DataError before anything is written.
@@ -75,17 +80,21 @@ def fit(
     if not resume:
         check_no_run(Path(out) / "run")
     target = load_device(device)
-    wish = ExportWish(tolerance_points=tolerance, calibration=calibration, device=target)
+    wish = ExportWish(
+        tolerance_points=tolerance, calibration=calibration, device=target, output=output,
+        verify=verify,
+    )  # fmt: skip
     wanted = load_recipe(recipe, set)
     wanted = wanted if time is None else with_time(wanted, time)
     _check_model(wanted)
     dataset = open_dataset(data, format=format, progress=progress)
     data_report = checked(dataset, progress)
-    spec = _input(size, wanted, target, data_report)
-    choice = choose(target, spec, dataset.labels.num_classes)
-    progress("chosen", 1, 1, f"frugalnet {_named(choice)} at {spec}: {choice.reason}")
+    sizes = _sizes(size, wanted, target, data_report)
+    choice = design(target, sizes, dataset.labels.num_classes)
+    progress("chosen", 1, 1, f"frugalnet {_named(choice)} at {choice.input}: {choice.reason}")
+    settings = dict(choice.architecture.settings)
     sized = wanted.model_copy(
-        update={"input": str(spec), "model": Model(settings=dict(choice.architecture.settings))}
+        update={"input": str(choice.input), "model": Model(settings=settings)}
     )
     folder = Path(out)
     run = train_on(dataset, data_report, sized, folder / "run", resume, progress)
@@ -109,12 +118,15 @@ def _check_model(recipe: Recipe) -> None:
         )
 
 
-def _input(size: str | None, recipe: Recipe, device: Device, report: DataReport) -> InputSpec:
-    """Return the size named on the command line, or by the recipe, the device, the pictures."""
+def _sizes(
+    size: str | None, recipe: Recipe, device: Device, report: DataReport
+) -> Sequence[InputSpec]:
+    """Return the size named on the command line, by the recipe or the device, else some to try."""
     if size is None and recipe.input is None and device.input.default is not None:
         size = device.input.default
     named = recipe if size is None else recipe.model_copy(update={"input": size})
-    return input_of(named, report)
+    spec = input_of(named, report)
+    return [spec] if named.input else sizes_from(spec, device)
 
 
 def _named(choice: Choice) -> str:

@@ -1,7 +1,9 @@
 """Gathers what the report of a `fit` shows."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,10 @@ from frugalseg.core.errors import DataError
 from frugalseg.core.records import Record, this_machine
 from frugalseg.cost.device import Device
 from frugalseg.cost.graph import Graph
-from frugalseg.cost.peak import peak
+from frugalseg.cost.memory import Memory, memory_of
 from frugalseg.cost.tflite import read_tflite
 from frugalseg.data.check import DataReport
-from frugalseg.data.dataset import Dataset, Sample
+from frugalseg.data.dataset import Dataset
 from frugalseg.imaging.draw import overlay
 from frugalseg.metrics.scores import ScoreKeeper
 from frugalseg.report.contents import (
@@ -30,13 +32,16 @@ from frugalseg.report.contents import (
 )
 from frugalseg.runtime.segmenter import Segmenter
 from frugalseg.search.ladder import Choice
+from frugalseg.trace import record
 from frugalseg.training.log import read_log
 from frugalseg.workflows.export import ExportResult
+from frugalseg.workflows.export_imx500 import NETWORK, label_pictures
 from frugalseg.workflows.train import TrainResult
 
 LOOKED_AT = 60
 SHOWN = 4
 LARGEST_TENSORS = 5
+OF_MAPS = {"arena", "arena head", "workspace"}  # parts of the memory that the moments fill
 
 
 def report_of(
@@ -49,8 +54,9 @@ def report_of(
 ) -> ReportData:
     """Gather the report from what the steps of `fit` returned and from the exported file."""
     rows = read_log(run.folder / "metrics.csv")
-    graph = read_tflite(exported.file)
-    best, worst = _examples(dataset, exported.folder)
+    graph = _graph(device, choice, exported.file)
+    memory = memory_of(graph, device)
+    best, worst = _examples(dataset, device, exported)
     manifest = exported.manifest
     return ReportData(
         title=f"{manifest.name} for {device.name}",
@@ -69,7 +75,8 @@ def report_of(
         worst=worst,
         steps=[TrainingStep(int(r["step"]), r["loss"], r["lr"]) for r in rows if "loss" in r],
         validations=[TrainingScore(int(r["step"]), r["miou"]) for r in rows if "miou" in r],
-        moments=_moments(graph),
+        moments=_moments(memory),
+        resident=_resident(memory),
         layers=_layers(graph),
         settings={
             "data": {"format": dataset.format, "pictures": _pictures(dataset)},
@@ -85,53 +92,88 @@ def report_of(
     )
 
 
-def _examples(dataset: Dataset, artifact: Path) -> tuple[list[Example], list[Example]]:
+def _examples(
+    dataset: Dataset, device: Device, exported: ExportResult
+) -> tuple[list[Example], list[Example]]:
     """Segment up to 60 pictures spread over the split; return the best and the worst."""
-    segmenter = Segmenter.open(artifact)
     samples = dataset.split("val")
     spread = samples[:: max(1, -(-len(samples) // LOOKED_AT))]
-    scored = [(found, s) for s in spread if (found := _miou(segmenter, dataset, s)) is not None]
-    scored.sort(key=lambda pair: pair[0])
+    loaded = [dataset.load(sample) for sample in spread]
+    found = _labelled([image_HWC for image_HWC, _ in loaded], device, exported)
+    scored = [
+        Example(
+            name=sample.name, image=image_HWC, label=labels_HW, prediction=found_HW, miou=miou
+        )
+        for sample, (image_HWC, labels_HW), found_HW in zip(spread, loaded, found, strict=True)
+        if (miou := _miou(dataset, labels_HW, found_HW)) is not None
+    ]  # fmt: skip
+    scored.sort(key=lambda example: example.miou or 0.0)
     count = min(SHOWN, len(scored) // 2) or len(scored)
-    best = [_example(segmenter, dataset, s, score) for score, s in scored[::-1][:count]]
-    worst = [_example(segmenter, dataset, s, score) for score, s in scored[:count]]
-    return best, worst
+    drawn = partial(_drawn, colors=dataset.labels.colors)
+    return [*map(drawn, scored[::-1][:count])], [*map(drawn, scored[:count])]
 
 
-def _miou(segmenter: Segmenter, dataset: Dataset, sample: Sample) -> float | None:
-    image_HWC, labels_HW = dataset.load(sample)
+def _labelled(
+    images: Sequence[NDArray[np.uint8]], device: Device, exported: ExportResult
+) -> Sequence[NDArray[np.uint8]]:
+    """Label pictures with the exported file."""
+    if device.runtime == "imx500":
+        return label_pictures(exported.folder / NETWORK, exported.manifest.input_spec, images)
+    segmenter = Segmenter.open(exported.folder)
+    return [segmenter.labels_of(image_HWC) for image_HWC in images]
+
+
+def _miou(
+    dataset: Dataset, labels_HW: NDArray[np.uint8], found_HW: NDArray[np.uint8]
+) -> float | None:
     keeper = ScoreKeeper(dataset.labels.num_classes, boundary=False)
-    keeper.add(labels_HW, segmenter.segment(image_HWC).labels_HW)
+    keeper.add(labels_HW, found_HW)
     try:
         return keeper.scores().miou
     except DataError:  # every pixel is ignored
         return None
 
 
-def _example(segmenter: Segmenter, dataset: Dataset, sample: Sample, miou: float) -> Example:
-    image_HWC, labels_HW = dataset.load(sample)
-
-    def drawn(ids_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        return overlay(image_HWC, ids_HW, dataset.labels.colors, 0.6)
-
-    return Example(
-        name=sample.name,
-        image=image_HWC,
-        label=drawn(labels_HW),
-        prediction=drawn(segmenter.segment(image_HWC).labels_HW),
-        miou=miou,
+def _drawn(example: Example, colors: Sequence[tuple[int, int, int]]) -> Example:
+    """Put colours over the picture in place of ids."""
+    label, prediction = (
+        overlay(example.image, ids_HW, colors, 0.6)
+        for ids_HW in (example.label, example.prediction)
     )
+    return replace(example, label=label, prediction=prediction)
 
 
-def _moments(graph: Graph) -> list[Moment]:
-    moments = []
-    for moment in peak(graph).timeline:
-        sizes = sorted(
-            ((name, graph.tensors[name].bytes) for name in moment.tensors),
-            key=lambda pair: -pair[1],
-        )
-        moments.append(Moment(moment.op, moment.bytes, tuple(sizes[:LARGEST_TENSORS])))
+def _graph(device: Device, choice: Choice, file: Path) -> Graph:
+    """Return the graph of the file as the device runs it; of the network, if that is compiled."""
+    if device.runtime == "imx500":
+        return record(choice.architecture.build(), choice.input)
+    return read_tflite(file, views=device.runtime != "tflite-micro")
+
+
+def _always(memory: Memory) -> set[str]:
+    """Name the tensors that are there at every step, such as a picture that is kept."""
+    alive = [frozenset(moment.tensors) for moment in memory.timeline]
+    return {*frozenset.intersection(*alive)} if len(alive) > 1 else set()
+
+
+def _moments(memory: Memory) -> list[Moment]:
+    moments, always = [], _always(memory)
+    for moment in memory.timeline:
+        named = zip(moment.tensors, moment.sizes, strict=True)
+        sizes = sorted((n for n in named if n[0] not in always), key=lambda pair: -pair[1])
+        live = sum(size for _, size in sizes)
+        moments.append(Moment(moment.op, live, tuple(sizes[:LARGEST_TENSORS])))
     return moments
+
+
+def _resident(memory: Memory) -> list[tuple[str, int]]:
+    """List what lies below the moments: what is always there, and parts that hold no maps."""
+    always, first = _always(memory), memory.timeline[:1]
+    kept = [pair for m in first for pair in zip(m.tensors, m.sizes, strict=True)]
+    return [
+        *(pair for pair in kept if pair[0] in always),
+        *(pair for pair in memory.parts.items() if pair[0] not in OF_MAPS and pair[1]),
+    ]
 
 
 def _layers(graph: Graph) -> list[Layer]:

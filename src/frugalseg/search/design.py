@@ -1,0 +1,67 @@
+"""What to train for a device: the input's size, the scores' stride, the network, its execution.
+
+Which of two designs is the more accurate one is known only after training. The order of
+preference here is a rule of thumb: detail first, so the largest picture and scores at 1/4, as long
+as a network of `ENOUGH_PARAMS` fits, in bands of rows if need be; below that, whatever leaves room
+for the largest network.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from frugalseg.core.errors import OverBudgetError
+from frugalseg.core.inputs import MIN_SIDE, InputSpec
+from frugalseg.cost.device import Device
+from frugalseg.models.frugalnet import OUTPUT_STRIDES
+from frugalseg.search.ladder import Choice, choose
+
+ENOUGH_PARAMS = 100_000
+SHARES = (1.0, 0.8, 2 / 3, 0.5, 0.4, 1 / 3)
+SIDE_MULTIPLE = 8  # so that the large maps, down to 1/8, have whole sides
+
+
+def sizes_from(largest: InputSpec, device: Device) -> list[InputSpec]:
+    """List the sizes worth a look, largest first, in about the proportions of `largest`.
+
+    The first is `largest` itself; none is smaller than the device takes.
+
+    >>> from frugalseg.cost.device import load_device
+    >>> [str(size) for size in sizes_from(InputSpec.parse("96x128"), load_device("x86"))]
+    ['96x128', '80x104', '64x88', '48x64', '40x48', '32x40']
+    """
+    least = InputSpec.parse(device.input.least or str(MIN_SIDE))
+    sizes = {largest.size: largest}
+    for share in SHARES[1:]:
+        height, width = (
+            max(SIDE_MULTIPLE, round(side * share / SIDE_MULTIPLE) * SIDE_MULTIPLE)
+            for side in largest.size
+        )
+        if height >= least.height and width >= least.width:
+            sizes[height, width] = replace(largest, height=height, width=width)
+    return list(sizes.values())
+
+
+def design(device: Device, sizes: Sequence[InputSpec], num_classes: int) -> Choice:
+    """Choose among inputs, the preferred one first; raises what `choose` does for the first.
+
+    A size is taken if a network of `ENOUGH_PARAMS` fits there; if none does, the size and stride
+    with the largest network.
+    """
+    best: Choice | None = None
+    for choice in _choices(device, sizes, num_classes):
+        if choice.params >= ENOUGH_PARAMS:
+            return choice
+        if best is None or choice.params > best.params:
+            best = choice
+    return choose(device, sizes[0], num_classes) if best is None else best
+
+
+def _choices(device: Device, sizes: Sequence[InputSpec], num_classes: int) -> Iterator[Choice]:
+    ways = (False, True) if device.runtime == "tflite-micro" else (False,)
+    for spec in sizes:
+        for stride in OUTPUT_STRIDES:
+            for in_bands in ways:
+                try:
+                    yield choose(device, spec, num_classes, output_stride=stride, in_bands=in_bands)
+                except OverBudgetError:
+                    continue

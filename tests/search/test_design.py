@@ -1,0 +1,46 @@
+import pytest
+
+from frugalseg.core.errors import OverBudgetError
+from frugalseg.core.inputs import InputSpec
+from frugalseg.cost.device import Device, InputLimits, Limits
+from frugalseg.search.design import ENOUGH_PARAMS, design, sizes_from
+
+LARGEST = InputSpec(height=96, width=128)
+
+
+def device(least: str | None = None, **limits: int) -> Device:
+    return Device(
+        name="board", title="A board", runtime="litert", memory="shared",
+        budget=Limits(**limits), input=InputLimits(least=least),
+    )  # fmt: skip
+
+
+def test_a_size_that_gives_room_for_enough_is_not_made_smaller() -> None:
+    board = device(ram_bytes=1_200_000)
+    choice = design(board, sizes_from(LARGEST, board), 5)
+    assert choice.input == LARGEST
+    assert choice.params >= ENOUGH_PARAMS
+
+
+def test_a_smaller_size_is_taken_where_only_it_gives_room() -> None:
+    board = device(ram_bytes=800_000)
+    choice = design(board, sizes_from(LARGEST, board), 5)
+    assert choice.input.height < LARGEST.height
+    assert choice.params >= ENOUGH_PARAMS
+    assert choice.footprint.ram_bytes <= 800_000
+
+
+def test_where_no_size_gives_room_for_enough_the_largest_network_is_taken() -> None:
+    board = device(storage_bytes=60_000)
+    choice = design(board, sizes_from(LARGEST, board), 5)
+    assert choice.params < ENOUGH_PARAMS
+    assert choice.input == LARGEST
+
+
+def test_where_nothing_fits_the_message_is_that_of_the_first_size() -> None:
+    with pytest.raises(OverBudgetError, match="no frugalnet fits board at 96x128"):
+        design(device(storage_bytes=2_000), [LARGEST], 5)
+
+
+def test_sizes_keep_to_the_least_that_the_device_takes() -> None:
+    assert [str(s) for s in sizes_from(LARGEST, device("64x64"))] == ["96x128", "80x104", "64x88"]
