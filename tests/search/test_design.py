@@ -1,8 +1,8 @@
 import pytest
 
-from frugalseg.core.errors import OverBudgetError
+from frugalseg.core.errors import ConfigError, OverBudgetError
 from frugalseg.core.inputs import InputSpec
-from frugalseg.cost.device import Device, InputLimits, Limits
+from frugalseg.cost.device import Device, InputLimits, Limits, load_device
 from frugalseg.search.design import ENOUGH_PARAMS, design, sizes_from
 
 LARGEST = InputSpec(height=96, width=128)
@@ -35,6 +35,23 @@ def test_where_no_size_gives_room_for_enough_the_largest_network_is_taken() -> N
     choice = design(board, sizes_from(LARGEST, board), 5)
     assert choice.params < ENOUGH_PARAMS
     assert choice.input == LARGEST
+
+
+def test_a_smaller_size_that_the_device_does_not_take_is_passed_over() -> None:
+    board = load_device("imx500").model_copy(update={"limits": Limits(total_bytes=130_000)})
+    small = InputSpec(height=64, width=96)  # dilations are larger than its maps there
+    with pytest.raises(ConfigError, match="takes no dilation of 8 on a map of 4x6"):
+        design(board, [small], 5)
+    with pytest.raises(OverBudgetError, match="no frugalnet fits imx500 at 128x160"):
+        design(board, [InputSpec(height=128, width=160), small], 5)
+
+
+def test_a_microcontroller_is_given_a_network_in_bands_before_a_smaller_picture() -> None:
+    board = load_device("mcu-256k").model_copy(update={"limits": Limits(total_bytes=255_000)})
+    choice = design(board, sizes_from(LARGEST, board), 5)
+    assert (choice.input, choice.in_bands) == (LARGEST, True)
+    assert choice.params >= ENOUGH_PARAMS
+    assert choice.footprint.total_bytes <= board.design_budget.total_bytes  # type: ignore[operator]
 
 
 def test_where_nothing_fits_the_message_is_that_of_the_first_size() -> None:

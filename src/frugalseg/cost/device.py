@@ -51,6 +51,7 @@ from frugalseg.core.inputs import InputSpec
 from frugalseg.core.parse import Part, or_value_error, parse
 from frugalseg.cost.aten import NAMESAKES, RENAMED
 from frugalseg.cost.graph import Graph
+from frugalseg.cost.imx500_limits import objections
 
 MAX_FILE_BYTES = 1_000_000
 SUFFIX = ".toml"
@@ -196,7 +197,8 @@ class Device(Part):
 
     def refusals(self, graph: Graph, spec: InputSpec) -> list[str]:
         """Say why the device cannot run a network at all, whatever its size; empty if it can."""
-        return [*self._input_refusals(spec), *self._operator_refusals(graph)]
+        told = [*self._input_refusals(spec), *self._operator_refusals(graph)]
+        return [*told, *objections(graph)] if self.runtime == "imx500" else told
 
     def _input_refusals(self, spec: InputSpec) -> list[str]:
         told = []

@@ -188,7 +188,7 @@ def divided_footprint(graph: Graph, device: Device) -> Footprint | None:
     room = device.room(file)
     if room is None or room < sum(runs.tensors[name].bytes for name in runs.inputs):
         return None
-    found = patched(runs, ram_bytes=room)
+    found = patched(runs, ram_bytes=room, or_least=False)
     # Weights are stored once, whatever the number of bands.
     added = (len(found.graph.ops) - len(runs.ops)) * OP_BYTES
     return Footprint(storage_bytes=file + added, ram_bytes=found.arena_bytes, macs=found.macs)

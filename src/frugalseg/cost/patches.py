@@ -55,16 +55,20 @@ def patched(
     ram_bytes: int | None = None,
     more_macs: float = MORE_MACS,
     undivided: frozenset[str] = frozenset(),
+    or_least: bool = True,
 ) -> Patches:
     """Divide what needs most memory, so that the arena has `ram_bytes` at most, for least MACs.
 
     Without a limit, or where it cannot be met, go for the least memory at a share of `more_macs`
-    multiply-accumulates more. Operators named in `undivided` stay whole. The graph is one whose
-    convolutions have a `window`: as `trace` returns it, or of a file with these filled in.
+    multiply-accumulates more; without `or_least`, give up at once where it cannot. Operators named
+    in `undivided` stay whole. The graph is one whose convolutions have a `window`: as `trace`
+    returns it, or of a file with these filled in.
     """
     orders = dict.fromkeys((tuple(range(len(graph.ops))), _late(graph)))
     found = [
-        p for order in orders for p in _Search(graph, order, more_macs, undivided).run(ram_bytes)
+        p
+        for order in orders
+        for p in _Search(graph, order, more_macs, undivided).run(ram_bytes, or_least=or_least)
     ]
     enough = [patches for patches in found if patches.arena_bytes <= (ram_bytes or 0)]
     if enough:
@@ -121,13 +125,15 @@ class _Search:
             self.live[buffer.first - 1] += buffer.bytes
         self.weights: dict[Part, _Weight] = {}
 
-    def run(self, ram_bytes: int | None) -> Iterator[Patches]:
+    def run(self, ram_bytes: int | None, *, or_least: bool) -> Iterator[Patches]:
         """Yield what could be the best: first the graph as it is."""
         for laid in (False, True):
             whole = self._placed((), laid=laid)
             yield whole
             if ram_bytes is not None and whole.arena_bytes <= ram_bytes:
                 return
+        if ram_bytes is not None and not or_least and self._cheapest(ram_bytes) is None:
+            return
         feasible = self._limits()
         for parts in [*dict.fromkeys(parts for _, parts in feasible)][:LIMITS]:
             yield self._placed(parts)

@@ -9,7 +9,7 @@ for the largest network.
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from frugalseg.core.errors import OverBudgetError
+from frugalseg.core.errors import ConfigError, OverBudgetError
 from frugalseg.core.inputs import MIN_SIDE, InputSpec
 from frugalseg.cost.device import Device
 from frugalseg.models.frugalnet import OUTPUT_STRIDES
@@ -42,7 +42,7 @@ def sizes_from(largest: InputSpec, device: Device) -> list[InputSpec]:
 
 
 def design(device: Device, sizes: Sequence[InputSpec], num_classes: int) -> Choice:
-    """Choose among inputs, the preferred one first; raises what `choose` does for the first.
+    """Choose among inputs, the preferred one first; raises what `choose` does for that one.
 
     A size is taken if a network of `ENOUGH_PARAMS` fits there; if none does, the size and stride
     with the largest network.
@@ -65,3 +65,6 @@ def _choices(device: Device, sizes: Sequence[InputSpec], num_classes: int) -> It
                     yield choose(device, spec, num_classes, output_stride=stride, in_bands=in_bands)
                 except OverBudgetError:
                     continue
+                except ConfigError:  # the device does not take it
+                    if spec == sizes[0]:
+                        raise
