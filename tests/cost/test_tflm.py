@@ -1,6 +1,8 @@
 """Pairs under data/tflm: a graph, and what the interpreter of tflite_micro reported for its file.
 
 `operators.json` was made by benchmarks/probe_tflm.py, the others by benchmarks/measure_tflm.py.
+A pair that `weigh --verify --pairs` kept can be put beside them: one of a .tflite file alone has no
+"traced" graph.
 Those under `least` also hold the smallest arena that the interpreter accepted, by bisection.
 """
 
@@ -40,6 +42,7 @@ def from_data(data: dict[str, Any]) -> Graph:
         inputs=tuple(map(str, data["inputs"])),
         outputs=tuple(map(str, data["outputs"])),
         num_constants=data["num_constants"],
+        offsets=data.get("offsets", {}),
     )
 
 
@@ -63,6 +66,8 @@ class TestNetworks:
 
     def test_the_arena_of_a_traced_graph_is_within_half_a_percent(self, path: Path) -> None:
         pair = load(path)
+        if "traced" not in pair:
+            pytest.skip("of a file only")
         found, reported = arena(from_data(pair["traced"])), pair["reported"]
         assert found.head_bytes == reported["head"]
         total = reported["head"] + reported["tail"]
@@ -126,7 +131,7 @@ def test_the_arena_of_some_equal_operators_is_exact(name: str) -> None:
 
 
 def test_there_are_pairs_of_both_networks_and_of_random_ones() -> None:
-    assert {path.stem.split("_")[0] for path in NETWORKS} == {"enet", "frugalnet", "random"}
+    assert {path.stem.split("_")[0] for path in NETWORKS} >= {"enet", "frugalnet", "random"}
 
 
 def test_buffers_tell_where_each_tensor_lies_and_when() -> None:

@@ -3,7 +3,8 @@ import pytest
 from frugalseg.core.errors import ConfigError, OverBudgetError
 from frugalseg.core.inputs import InputSpec
 from frugalseg.cost.device import Device, InputLimits, Limits, load_device
-from frugalseg.search.design import ENOUGH_PARAMS, design, sizes_from
+from frugalseg.search.design import ENOUGH_PARAMS, design
+from frugalseg.search.sizes import sizes_from
 
 LARGEST = InputSpec(height=96, width=128)
 

@@ -4,7 +4,7 @@ import pytest
 
 from frugalseg.core.budget import Footprint
 from frugalseg.core.errors import OverBudgetError
-from frugalseg.core.inputs import MIN_SIDE, InputSpec
+from frugalseg.core.inputs import InputSpec
 from frugalseg.cost.device import Device, Limits
 from frugalseg.cost.footprint import footprint
 from frugalseg.models.catalog import Architecture
@@ -76,5 +76,5 @@ def test_where_nothing_fits_a_smaller_picture_that_does_is_named() -> None:
 
 
 def test_where_no_size_helps_that_is_said() -> None:
-    with pytest.raises(OverBudgetError, match=f"No input of {MIN_SIDE} px or more"):
+    with pytest.raises(OverBudgetError, match="No input down to a quarter of that makes it fit"):
         choose(device(storage_bytes=10_000), SPEC, 5)

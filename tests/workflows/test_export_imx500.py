@@ -26,7 +26,7 @@ from frugalseg.training.validation import network_scores
 from frugalseg.workflows import export_imx500 as workflow
 from frugalseg.workflows.export_imx500 import Imx500Wish, export_imx500, score_onnx
 
-SPEC = InputSpec(height=64, width=96)
+SPEC = InputSpec(height=160, width=192)
 DEVICE = load_device("imx500")
 FITS = ConverterReport(
     runtime_bytes=121_856, model_bytes=135_008, reserved_bytes=1_024, available_bytes=8_388_480,
@@ -193,7 +193,7 @@ def test_what_does_not_fit_ends_with_the_report_and_what_would(
     assert [(e.resource, e.needed) for e in caught.value.verdict.excess] == [("total", 9_135_008)]
     assert "nor in tiles" in str(caught.value)
     assert re.search(
-        r"At 64x80 instead of 64x96 it should: estimated are [\d,]+", str(caught.value)
+        r"At 128x152 instead of 160x192 it should: estimated are [\d,]+", str(caught.value)
     )
     assert nothing_is_left(tmp_path)
 

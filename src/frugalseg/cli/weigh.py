@@ -12,6 +12,7 @@ from frugalseg.cli.tables import bars, table
 from frugalseg.core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from frugalseg.core.budget import Verdict
     from frugalseg.cost.footprint import WeighReport
     from frugalseg.workflows.verify import Verification
 
@@ -130,9 +131,16 @@ def _print(report: "WeighReport") -> None:
 def _print_verdict(report: "WeighReport") -> None:
     if report.verdict is None:
         return
-    said = report.verdict if report.verdict else f"does not fit: {report.verdict}"
+    said = _said(report.verdict, report)
     print(f"\n{report.device}: {said}; estimates leave the device's margin free")
     _print_refusals(report)
+
+
+def _said(verdict: "Verdict", report: "WeighReport") -> str:
+    """Fitting is not enough where the device lacks something else."""
+    if not verdict:
+        return f"does not fit: {verdict}"
+    return "has the memory, but cannot run it" if report.refusals else "fits"
 
 
 def _print_verification(found: "Verification") -> None:
@@ -143,8 +151,7 @@ def _print_verification(found: "Verification") -> None:
     print()
     print(table([f"bytes on {found.device}", "estimated", "measured", "estimate is off"], rows))
     print(f"measured by {found.measured.tool}; both are kept in {found.pair}")
-    said = found.verdict if found.verdict else f"does not fit: {found.verdict}"
-    print(f"\n{found.device}: {said}, as measured")
+    print(f"\n{found.device}: {_said(found.verdict, found.report)}, as measured")
     _print_refusals(found.report)
 
 

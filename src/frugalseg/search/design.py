@@ -7,38 +7,14 @@ for the largest network.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from frugalseg.core.errors import ConfigError, OverBudgetError
-from frugalseg.core.inputs import MIN_SIDE, InputSpec
+from frugalseg.core.inputs import InputSpec
 from frugalseg.cost.device import Device
 from frugalseg.models.frugalnet import OUTPUT_STRIDES
 from frugalseg.search.ladder import Choice, choose
 
 ENOUGH_PARAMS = 100_000
-SHARES = (1.0, 0.8, 2 / 3, 0.5, 0.4, 1 / 3)
-SIDE_MULTIPLE = 8  # so that the large maps, down to 1/8, have whole sides
-
-
-def sizes_from(largest: InputSpec, device: Device) -> list[InputSpec]:
-    """List the sizes worth a look, largest first, in about the proportions of `largest`.
-
-    The first is `largest` itself; none is smaller than the device takes.
-
-    >>> from frugalseg.cost.device import load_device
-    >>> [str(size) for size in sizes_from(InputSpec.parse("96x128"), load_device("x86"))]
-    ['96x128', '80x104', '64x88', '48x64', '40x48', '32x40']
-    """
-    least = InputSpec.parse(device.input.least or str(MIN_SIDE))
-    sizes = {largest.size: largest}
-    for share in SHARES[1:]:
-        height, width = (
-            max(SIDE_MULTIPLE, round(side * share / SIDE_MULTIPLE) * SIDE_MULTIPLE)
-            for side in largest.size
-        )
-        if height >= least.height and width >= least.width:
-            sizes[height, width] = replace(largest, height=height, width=width)
-    return list(sizes.values())
 
 
 def design(device: Device, sizes: Sequence[InputSpec], num_classes: int) -> Choice:

@@ -5,17 +5,18 @@ that fit is the better one is not known before training; the one with more param
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from frugalseg.core.budget import Footprint, Verdict
 from frugalseg.core.errors import ConfigError, OverBudgetError
-from frugalseg.core.inputs import MIN_SIDE, InputSpec
+from frugalseg.core.inputs import InputSpec
 from frugalseg.cost.device import Device
 from frugalseg.cost.footprint import divided_footprint, footprint
 from frugalseg.cost.memory import as_run
 from frugalseg.models.catalog import Architecture
 from frugalseg.models.frugalnet import OUTPUT_STRIDES
 from frugalseg.search.graphs import graph_of
+from frugalseg.search.sizes import sizes_from
 
 # (width, depth), from some 26 k to 1.5 M parameters.
 LADDER: Sequence[tuple[float, int]] = (
@@ -104,16 +105,9 @@ def _nothing_fits(device: Device, spec: InputSpec, num_classes: int, verdict: Ve
         f" (width {LADDER[0][0]}, depth {LADDER[0][1]}) breaks the budget less its margin of"
         f" {device.margin:.0%}: {verdict}."
     )
-    for divisor in (1.25, 1.5, 2, 3, 4, 6, 8):
-        try:
-            less = replace(
-                spec, height=round(spec.height / divisor), width=round(spec.width / divisor)
-            )
-        except ConfigError:  # under the smallest side
-            break
+    for less in sizes_from(spec, device)[1:]:
         if device.check(_estimate(smallest, less, device)):
             return f"{text} It would fit at --size {less}, or on a device with a larger budget."
     return (
-        f"{text} No input of {MIN_SIDE} px or more a side makes it fit: the device needs a larger"
-        " budget."
+        f"{text} No input down to a quarter of that makes it fit: the device needs a larger budget."
     )

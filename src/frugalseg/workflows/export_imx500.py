@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import islice
@@ -30,6 +30,7 @@ from frugalseg.imaging.resize import as_channels, labels_at, resize_image, resiz
 from frugalseg.metrics.scores import ScoreKeeper, Scores
 from frugalseg.runtime.card import model_card
 from frugalseg.runtime.manifest import Manifest, NetworkFile
+from frugalseg.search.sizes import sizes_from
 from frugalseg.toolchain.environment import installed
 from frugalseg.toolchain.imx500 import PACKAGE, ConverterReport, convert, predict
 from frugalseg.trace import record
@@ -41,8 +42,6 @@ NETWORK = "network.onnx"
 CARD = "MODEL_CARD.md"
 METHODS: tuple[Method, ...] = ("ptq", "gptq")
 AT_ONCE = 128  # pictures in one call of the tool
-SMALLER = (7 / 8, 3 / 4, 5 / 8, 1 / 2, 3 / 8, 1 / 4)
-STEP = 16  # pixels; sides of the sizes that are suggested
 
 log = logging.getLogger("frugalseg")
 
@@ -266,9 +265,7 @@ def _too_large(
 
 def what_would_fit(deployed: Deployed, spec: InputSpec, device: Device) -> str:
     """Name the largest smaller input at which the same network is estimated to fit."""
-    for share in SMALLER:
-        height, width = (max(STEP, round(share * side / STEP) * STEP) for side in spec.size)
-        smaller = replace(spec, height=height, width=width)
+    for smaller in sizes_from(spec, device)[1:]:
         found = weigh(record(deployed, smaller), smaller, device)
         if found.fits:
             return (

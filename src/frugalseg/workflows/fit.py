@@ -13,8 +13,9 @@ from frugalseg.cost.device import Device, load_device
 from frugalseg.data.catalog import open_dataset
 from frugalseg.data.check import DataReport
 from frugalseg.report.page import write_report
-from frugalseg.search.design import design, sizes_from
+from frugalseg.search.design import design
 from frugalseg.search.ladder import Choice
+from frugalseg.search.sizes import sizes_from
 from frugalseg.training.recipe import Model, Recipe, load_recipe, with_time
 from frugalseg.workflows.export import ExportResult, ExportWish, check_place, export_checkpoint
 from frugalseg.workflows.report import report_of
