@@ -7,6 +7,7 @@ Scores in a manifest were measured on the exported file through the runtime.
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from recording import write_records
 
@@ -34,16 +35,8 @@ def main() -> None:
                 records.append(
                     Record(name=f"{form}/{name}", value=value, kind="measured", on=machine)
                 )
-    report = weigh_file(wish.artifact / deployed.path, device=None)
     records += [
-        Record(name="file_bytes", value=deployed.bytes, kind="measured", on=machine),
-        Record(
-            name="peak_activation_bytes",
-            value=report.peak_activation_bytes,
-            kind="estimated",
-            on="graph of the exported file",
-        ),
-        Record(name="macs", value=report.macs, kind="estimated", on="graph of the exported file"),
+        *_needs(manifest, wish.artifact, machine),
         Record(
             name="training_s",
             value=manifest.training["elapsed_s"],
@@ -61,6 +54,33 @@ def main() -> None:
         "export": manifest.settings,
     }
     print(write_records(wish.theme, manifest.device or "any", records, settings))
+
+
+def _needs(manifest: Manifest, folder: Path, machine: str) -> list[Record]:
+    """What the device needs for it, and of a .tflite file the peak of its activations."""
+    need: dict[str, Any] = manifest.footprint or {}
+    named = {"storage_bytes": "file_bytes", "ram_bytes": "ram_bytes", "macs": "macs"}
+    records = [
+        Record(
+            name=named[name],
+            value=need[name],
+            kind="measured" if name in need["measured"] else "estimated",
+            on=machine if name in need["measured"] else "graph of the exported file",
+        )
+        for name in named
+    ]
+    path = folder / manifest.files[0].path
+    if path.suffix == ".tflite":
+        peak = weigh_file(path, device=None).peak_activation_bytes
+        records.append(
+            Record(
+                name="peak_activation_bytes",
+                value=peak,
+                kind="estimated",
+                on="graph of the exported file",
+            )
+        )
+    return records
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def score_rows(columns: Sequence[Scores], names: Sequence[str]) -> list[list[str
 
 def footprint_rows(need: Footprint) -> list[list[str]]:
     """Name what a network needs on its device, each figure with its origin."""
-    rows = (("network", "storage_bytes"), ("working memory", "ram_bytes"))
+    rows = (("storage", "storage_bytes"), ("working memory", "ram_bytes"))
     return [
         [name, f"{getattr(need, figure):,} bytes ({need.origin_of(figure)})"]
         for name, figure in rows
