@@ -38,7 +38,7 @@ most_inputs = {concatenation = 10}
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -50,7 +50,7 @@ from frugalseg.core.errors import ConfigError, unknown
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.parse import Part, or_value_error, parse
 from frugalseg.cost.aten import NAMESAKES, RENAMED
-from frugalseg.cost.graph import Graph
+from frugalseg.cost.graph import Graph, Op
 from frugalseg.cost.imx500_limits import objections
 
 MAX_FILE_BYTES = 1_000_000
@@ -197,8 +197,7 @@ class Device(Part):
 
     def refusals(self, graph: Graph, spec: InputSpec) -> list[str]:
         """Say why the device cannot run a network at all, whatever its size; empty if it can."""
-        told = [*self._input_refusals(spec), *self._operator_refusals(graph)]
-        return [*told, *objections(graph)] if self.runtime == "imx500" else told
+        return [*self._input_refusals(spec), *_gathered(self._objections(graph))]
 
     def _input_refusals(self, spec: InputSpec) -> list[str]:
         told = []
@@ -216,19 +215,28 @@ class Device(Part):
                 )
         return told
 
-    def _operator_refusals(self, graph: Graph) -> list[str]:
-        told: dict[str, None] = {}
+    def _objections(self, graph: Graph) -> Iterator[tuple[Op, str]]:
+        """Yield the operators that the device does not run, and why."""
         for op in graph.ops:
             allowed = op.kind in self.operators.only if self.operators.only else True
             if not allowed or op.kind in self.operators.without:
-                told[f"has no operator {op.kind} (in {op.layer or 'the network'})"] = None
+                yield op, f"has no operator {op.kind}"
             most = self.operators.most_inputs.get(op.kind)
             if most is not None and len(op.reads) > most:
-                told[
-                    f"takes at most {most} inputs to {op.kind}, not {len(op.reads)}"
-                    f" (in {op.layer or 'the network'})"
-                ] = None
-        return list(told)
+                yield op, f"takes at most {most} inputs to {op.kind}, not {len(op.reads)}"
+        if self.runtime == "imx500":
+            yield from objections(graph)
+
+
+def _gathered(objections: Iterable[tuple[Op, str]]) -> list[str]:
+    """Tell each once, with the first layer that it is about."""
+    layers: dict[str, list[str]] = {}
+    for op, told in objections:
+        layers.setdefault(told, []).append(op.layer or "the network")
+    return [
+        f"{told} (in {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''})"
+        for told, names in layers.items()
+    ]
 
 
 def device_names() -> tuple[str, ...]:
