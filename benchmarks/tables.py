@@ -41,7 +41,7 @@ def accuracy() -> str:
     """One row for each data set, network and device: the record that was made last."""
     head = (
         "| data | network | input | device | mIoU float | mIoU int8 | pixel accuracy"
-        " | network, bytes | memory to run, bytes | training |\n|---|---|---|---|---|---|---|---|---|---|\n"
+        " | network, bytes | memory to run, bytes | training |\n" + "|---" * 10 + "|\n"
     )
     rows = {}
     for file in read_records():

@@ -11,7 +11,8 @@ from frugalseg.core.labels import IGNORE, LabelSpace, palette
 
 @st.composite
 def label_spaces(draw: st.DrawFn) -> LabelSpace:
-    names = draw(st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=20, unique=True))
+    lines = st.text(min_size=1, max_size=8).filter(lambda name: name.splitlines() == [name])
+    names = draw(st.lists(lines, min_size=1, max_size=20, unique=True))
     ids = st.sampled_from([*range(len(names)), IGNORE])
     return LabelSpace(
         names=tuple(names),
@@ -19,6 +20,12 @@ def label_spaces(draw: st.DrawFn) -> LabelSpace:
         from_disk=draw(st.dictionaries(st.integers(0, 255), ids)),
         background=draw(st.none() | st.integers(0, len(names) - 1)),
     )
+
+
+@pytest.mark.parametrize("name", ["", "sky\n", "a\u2028b"])
+def test_a_class_name_is_one_line(name: str) -> None:
+    with pytest.raises(ConfigError, match="one line of text"):
+        LabelSpace.of(["road", name])
 
 
 @given(label_spaces())

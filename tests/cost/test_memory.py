@@ -4,6 +4,7 @@ import pytest
 
 from frugalseg.core.errors import ConfigError
 from frugalseg.cost.device import device_names, load_device
+from frugalseg.cost.file_size import file_bytes
 from frugalseg.cost.graph import Graph, Op, Window, chain
 from frugalseg.cost.memory import MODELS, as_run, memory_of
 
@@ -29,7 +30,7 @@ def test_every_device_has_a_memory_model(name: str) -> None:
 def test_each_runtime_counts_in_its_own_way() -> None:
     fused = as_run(net())
     counted = {
-        name: model(net() if name == "imx500" else fused).ram_bytes
+        name: model(net() if name == "imx500" else fused, file_bytes(fused)).ram_bytes
         for name, model in MODELS.items()
     }
     live = memory_of(fused).ram_bytes
@@ -42,6 +43,28 @@ def test_each_runtime_counts_in_its_own_way() -> None:
     assert linux.parts.keys() >= {"file", "packed weights", "pointers", "workspace", "arena"}
     # 100 channels are stored as 128 on the sensor.
     assert counted["imx500"] > 64 * 64 * 128
+
+
+def test_the_size_of_a_file_counts_as_it_is_and_float_weights_are_packed_as_float() -> None:
+    device, fused = load_device("raspberry-pi-5"), as_run(net())
+    told = memory_of(fused, device).parts
+    larger = memory_of(fused, device, file=told["file"] + 1_000_000).parts
+    assert larger["file"] == told["file"] + 1_000_000
+    as_float = memory_of(replace(fused, stored={"fp32": 11_200}), device).parts
+    assert as_float["packed weights"] == 4 * told["packed weights"]
+
+
+def test_maps_that_lie_within_each_other_are_counted_once() -> None:
+    relus = (
+        Op(name="one", kind="relu", reads=("a",), writes=("b",)),
+        Op(name="two", kind="relu", reads=("b",), writes=("c",)),
+    )
+    shapes = dict.fromkeys("abc", (1, 4, 16, 16))
+    apart = chain(*relus, shapes=shapes)
+    within = replace(apart, offsets={"a": 0, "b": 0, "c": 0})
+    device = load_device("mcu-2mb")
+    assert [m.bytes for m in memory_of(apart, device).timeline] == [2048, 2048]
+    assert [m.bytes for m in memory_of(within, device).timeline] == [1024, 1024]
 
 
 def test_a_compiler_gets_the_graph_before_it_is_fused() -> None:

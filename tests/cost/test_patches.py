@@ -255,6 +255,10 @@ class TestSearch:
     def test_a_limit_out_of_reach_gives_the_least(self) -> None:
         assert patched(network(64), ram_bytes=1).parts == patched(network(64)).parts
 
+    def test_a_limit_out_of_reach_may_be_given_up_at_once(self) -> None:
+        found = patched(network(64), ram_bytes=1, or_least=False)
+        assert found.parts == ()
+
     def test_no_operator_is_divided_that_must_not_be(self) -> None:
         graph = network(64)
         found = patched(graph, undivided=frozenset(op.name for op in graph.ops))
@@ -271,3 +275,14 @@ def test_traced_graphs_have_the_channels_first() -> None:
     ]
     assert sizes[0] == sizes[1]
     assert len(sizes[0]) > len(graph.tensors)
+
+
+@pytest.mark.parametrize(("factor", "local"), [(2, True), (3, False), (4, True)])
+def test_a_resize_is_divided_only_where_kernels_hit_its_rows_exactly(
+    factor: int, local: bool
+) -> None:
+    """Int8 kernels count in 1/1024 of a row, of which a third is no whole number."""
+    resize = plain("resize_bilinear", "a", "b")
+    shapes = {"a": (1, 20, WIDTH, 1), "b": (1, 20 * factor, WIDTH * factor, 1)}
+    graph = replace(chain(resize, shapes=shapes), num_constants=0)
+    assert (reach_of(graph, graph.ops[0]) is not None) == local

@@ -172,6 +172,23 @@ def test_remove_deletes_it_and_nothing_else(cache: Path, fake_python: Path) -> N
     assert not remove("tflm")
 
 
+def test_a_remove_that_was_cut_off_can_be_finished(
+    cache: Path, fake_python: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("tflm", python=fake_python)
+
+    def cut_off(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr("shutil.rmtree", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            remove("tflm")
+    assert not is_installed("tflm")
+    assert remove("tflm")
+    assert not (cache / "toolchains" / "tflm").exists()
+
+
 @pytest.mark.parametrize(("version", "told"), [("3.9", "is 3.9"), ("", "is no such Python")])
 def test_a_python_that_does_not_suit_is_named(
     cache: Path, fake_python: Path, monkeypatch: pytest.MonkeyPatch, version: str, told: str

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from frugalseg.core.errors import ConfigError, GateError, OverBudgetError
+from frugalseg.core.errors import ConfigError, GateError, OverBudgetError, ToolchainError
 from frugalseg.cost.device import load_device
 from frugalseg.data.catalog import open_dataset
 from frugalseg.export.catalog import FORMATS
@@ -18,7 +18,8 @@ from frugalseg.export.flatbuffer import read_model, write_model
 from frugalseg.runtime.segmenter import Segmenter
 from frugalseg.training.checkpoint import load_checkpoint
 from frugalseg.workflows.evaluate import evaluate
-from frugalseg.workflows.export import ExportWish, check_place, export, export_checkpoint
+from frugalseg.workflows.export import ExportWish, export, export_checkpoint
+from frugalseg.workflows.place import check_place
 
 Use = Callable[..., None]
 SMALL_DEVICE = """
@@ -133,6 +134,44 @@ def test_a_folder_of_something_else_is_not_replaced(
     (tmp_path / "holiday").mkdir()
     with pytest.raises(ConfigError, match="is not an artifact: name another folder"):
         export(checkpoint, belt, tmp_path / "holiday")
+
+
+def test_work_of_the_user_in_the_folder_of_sources_is_not_replaced(
+    checkpoint: Path, belt: Path, tmp_path: Path, write: Use
+) -> None:
+    write()
+    out = tmp_path / "artifact"
+    export(checkpoint, belt, out, tolerance=100, device="mcu-1mb")
+    export(checkpoint, belt, out, tolerance=100, device="mcu-1mb")  # as it was written
+    (out / "board" / "Makefile").write_text("all:", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"holds more than an artifact \(board/Makefile\)"):
+        check_place(out)
+    (out / "board" / "Makefile").unlink()
+    (out / "board" / "main.cc").write_text("// my camera", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"was worked on \(board/main.cc\)"):
+        check_place(out)
+
+
+def test_a_tool_that_would_be_asked_is_looked_at_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FRUGALSEG_CACHE", str(tmp_path))
+    ExportWish(device=load_device("mcu-1mb"))  # it is not there, and so not asked
+    with pytest.raises(ToolchainError, match="frugalseg toolchain install tflm"):
+        ExportWish(device=load_device("mcu-1mb"), verify=True)
+    (tmp_path / "toolchains" / "tflm").mkdir(parents=True)
+    (tmp_path / "toolchains" / "tflm" / "installed.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ToolchainError, match="is broken"):
+        ExportWish(device=load_device("mcu-1mb"))
+
+
+def test_what_a_device_cannot_use_is_not_dropped_in_silence() -> None:
+    with pytest.raises(ConfigError, match="imx500 has one format of its own"):
+        ExportWish(device=load_device("imx500"), formats=("litert_int8", "onnx"))
+    with pytest.raises(ConfigError, match="no output 'labels'"):
+        ExportWish(output="labels")
+    with pytest.raises(ConfigError, match="only litert_int8 can give ids"):
+        ExportWish(output="ids", formats=("onnx",))
 
 
 def test_data_of_other_classes_is_refused(

@@ -53,5 +53,5 @@ def test_of_a_process_the_maps_are_of_the_moment_and_the_rest_is_not() -> None:
 def test_a_file_is_counted_as_weigh_counts_it(device: str) -> None:
     nobody: Any = None  # a network is asked for only where a compiler takes it
     target = load_device(device)
-    found = memory_of(_graph(target, nobody, GOLDEN), target)
+    found = memory_of(_graph(target, nobody, GOLDEN), target, file=GOLDEN.stat().st_size)
     assert found == weigh(GOLDEN, device=device).memory

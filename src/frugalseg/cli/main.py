@@ -1,8 +1,9 @@
 """The `frugalseg` command. Exit codes: 0 worked or fits, 1 gate or fit failed, 2 asked wrongly."""
 
 import logging
+import signal
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -59,8 +60,16 @@ app.command("export")(export.export)
 app.command("segment")(segment.segment)
 
 
+def _end(number: int, _frame: object) -> NoReturn:
+    sys.exit(128 + number)
+
+
 def main() -> None:
     """Run the command line and exit with its code."""
+    for name in ("SIGTERM", "SIGHUP"):  # so that tools end and drafts go, as on Ctrl-C
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores it
+            signal.signal(number, _end)
     logging.basicConfig(format="warning: %(message)s", level=logging.WARNING, stream=sys.stderr)
     try:
         app(standalone_mode=True)

@@ -33,10 +33,7 @@ class LabelSpace:
     background: int | None = None
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.names) <= MAX_CLASSES:
-            raise ConfigError(f"a label space has 1 to 255 classes, got {len(self.names)}")
-        if len(set(self.names)) < len(self.names):
-            raise ConfigError(f"class names must differ, got {list(self.names)}")
+        self._check_names()
         if len(self.colors) != len(self.names):
             raise ConfigError(f"{len(self.names)} classes but {len(self.colors)} colours")
         if strange := [c for c in self.colors if not all(part in _BYTE for part in c)]:
@@ -48,6 +45,14 @@ class LabelSpace:
             raise ConfigError(f"mask values map to train ids that do not exist: {wrong}")
         if self.background is not None and not 0 <= self.background < len(self.names):
             raise ConfigError(f"background {self.background} is not a class")
+
+    def _check_names(self) -> None:
+        if not 1 <= len(self.names) <= MAX_CLASSES:
+            raise ConfigError(f"a label space has 1 to 255 classes, got {len(self.names)}")
+        if len(set(self.names)) < len(self.names):
+            raise ConfigError(f"class names must differ, got {list(self.names)}")
+        if broken := [name for name in self.names if name.splitlines() != [name]]:
+            raise ConfigError(f"a class name is one line of text, got {broken}")
 
     @classmethod
     def of(

@@ -107,7 +107,7 @@ def weigh(
     one. Raises ConfigError for a file that the device does not run.
     """
     runs = as_run(graph, device)
-    fused, memory = _fused(graph, runs), memory_of(runs, device)
+    fused, memory = _fused(graph, runs), memory_of(runs, device, file=file)
     largest = peak(fused)
     measured = () if file is None else ("file_bytes", "weight_bytes")
     size = file_bytes(fused) if file is None else file
@@ -180,8 +180,8 @@ def footprint(graph: Graph, device: Device | None = None) -> Footprint:
 def divided_footprint(graph: Graph, device: Device) -> Footprint | None:
     """Estimate the network with parts of it in bands, so that it fits a microcontroller.
 
-    None where that cannot help: the room that the device leaves beside the file is less than the
-    picture, or no division meets it.
+    It may do to lay maps over each other, without bands. None where nothing helps: the room that
+    the device leaves beside the file is less than the picture, or no division meets it.
     """
     runs = as_run(graph, device)
     file = file_bytes(runs)
@@ -189,6 +189,8 @@ def divided_footprint(graph: Graph, device: Device) -> Footprint | None:
     if room is None or room < sum(runs.tensors[name].bytes for name in runs.inputs):
         return None
     found = patched(runs, ram_bytes=room, or_least=False)
+    if found.arena_bytes > room:
+        return None
     # Weights are stored once, whatever the number of bands.
     added = (len(found.graph.ops) - len(runs.ops)) * OP_BYTES
     return Footprint(storage_bytes=file + added, ram_bytes=found.arena_bytes, macs=found.macs)

@@ -1,6 +1,6 @@
 """What a network needs to be kept and to run, as the runtime of a device counts it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from frugalseg.core.errors import ConfigError
@@ -12,6 +12,8 @@ from frugalseg.cost.imx500 import imx500_memory
 from frugalseg.cost.peak import Moment, peak
 from frugalseg.cost.tflm import Arena, Buffer, arena
 from frugalseg.cost.xnnpack import resident, unknown
+
+FP32_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,12 +32,15 @@ class Memory:
     doubts: tuple[str, ...] = ()
 
 
-def memory_of(graph: Graph, device: Device | None = None) -> Memory:
+def memory_of(graph: Graph, device: Device | None = None, *, file: int | None = None) -> Memory:
     """Count the memory of a graph as the device runs it (`as_run`); without one, what is alive.
 
-    Raises ConfigError for a .tflite file on a device that runs none.
+    `file` is the size of its file in bytes, if there is one. Raises ConfigError for a .tflite file
+    on a device that runs none.
     """
-    return _live(graph) if device is None else MODELS[device.runtime](graph)
+    if device is None:
+        return _live(graph)
+    return MODELS[device.runtime](graph, file_bytes(graph) if file is None else file)
 
 
 def as_run(graph: Graph, device: Device | None = None) -> Graph:
@@ -50,9 +55,11 @@ def _live(graph: Graph) -> Memory:
     return Memory(ram_bytes=largest.bytes, at=largest.at, timeline=largest.timeline)
 
 
-def _litert(graph: Graph) -> Memory:
+def _litert(graph: Graph, file: int) -> Memory:
     """What a process needs beyond the empty interpreter; the timeline is of activations alone."""
-    parts = resident(graph, file_bytes(graph))
+    parts = dict(resident(graph, file))
+    if graph.stored.get("fp32", 0) > graph.stored.get("int8", 0):
+        parts["packed weights"] *= FP32_BYTES
     largest = peak(graph)
     return Memory(
         ram_bytes=sum(parts.values()),
@@ -63,7 +70,7 @@ def _litert(graph: Graph) -> Memory:
     )
 
 
-def _tflite_micro(graph: Graph) -> Memory:
+def _tflite_micro(graph: Graph, _file: int) -> Memory:
     found = arena(graph)
     timeline = tuple(_moments(graph, found))
     return Memory(
@@ -76,7 +83,7 @@ def _tflite_micro(graph: Graph) -> Memory:
 
 
 def _moments(graph: Graph, found: Arena) -> list[Moment]:
-    """Sum what is alive in the head at each operator, scratch buffers included."""
+    """Say what of the head is in use at each operator; buffers may lie within each other."""
     moments, alive = [], [buffer for buffer in found.buffers if buffer.first <= 0]
     begins: dict[int, list[Buffer]] = {}
     for buffer in found.buffers:
@@ -86,11 +93,20 @@ def _moments(graph: Graph, found: Arena) -> list[Moment]:
         named = sorted(alive, key=lambda buffer: buffer.name)
         sizes = tuple(buffer.bytes for buffer in named)
         names = tuple(buffer.name for buffer in named)
-        moments.append(Moment(op=op.name, bytes=sum(sizes), tensors=names, sizes=sizes))
+        moments.append(Moment(op=op.name, bytes=_covered(alive), tensors=names, sizes=sizes))
     return moments
 
 
-def _imx500(graph: Graph) -> Memory:
+def _covered(buffers: Iterable[Buffer]) -> int:
+    """Count the bytes that lie in any of the buffers."""
+    total, end = 0, 0
+    for start, stop in sorted((b.offset, b.offset + b.bytes) for b in buffers):
+        total += max(0, stop - max(start, end))
+        end = max(end, stop)
+    return total
+
+
+def _imx500(graph: Graph, _file: int) -> Memory:
     if graph.num_constants is not None:
         raise ConfigError(
             "this device runs no .tflite file: weigh the network or its checkpoint instead"
@@ -105,7 +121,7 @@ def _imx500(graph: Graph) -> Memory:
     )
 
 
-MODELS: Mapping[str, Callable[[Graph], Memory]] = {
+MODELS: Mapping[str, Callable[[Graph, int], Memory]] = {
     "litert": _litert,
     "tflite-micro": _tflite_micro,
     "imx500": _imx500,

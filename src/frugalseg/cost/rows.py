@@ -122,8 +122,10 @@ def reach_of(graph: Graph, op: Op) -> Reach | None:
         maps = tuple(name for name in op.reads if heights[name] == height)
         fits = maps and {*heights.values()} <= {1, height}
         return Reach(maps=maps, source=height, height=height) if fits else None
-    if op.kind in RESIZES and source and height % source == 0:
-        return Reach(maps=op.reads, source=source, height=height, factor=height // source)
+    factor = height // source if source and height % source == 0 else 0
+    # int8 kernels count in 1/1024 of a row: for other factors it matters where a band starts.
+    if op.kind in RESIZES and source and factor.bit_count() == 1:
+        return Reach(maps=op.reads, source=source, height=height, factor=factor)
     if op.kind in WINDOWED and op.window and source:
         window, above = op.window, op.window.padding[0]
         reach, stride = (window.kernel[0] - 1) * window.dilation[0] + 1, window.stride[0]

@@ -204,7 +204,8 @@ class Rewriter:
         note = self.schema.MetadataT()
         note.name = name.encode()
         note.buffer = add_buffer(self.model, np.array(numbers, np.int32).tobytes())
-        self.model.metadata = [*(self.model.metadata or []), note]
+        kept = [old for old in self.model.metadata or [] if bytes(old.name) != bytes(note.name)]
+        self.model.metadata = [*kept, note]
 
     def _values(self, i: int) -> Any:
         data = self.model.buffers[self.source.tensors[i].buffer].data

@@ -23,12 +23,12 @@ def model_card(manifest: Manifest) -> str:
         "## Use",
         "",
         f"Input: one {channels} picture, stretched to {spec.width} pixels wide and {spec.height}"
-        f" high. {_use(manifest.files[0])}",
+        f" high{_use(manifest.files[0])}",
         "",
         "## Files and scores",
         "",
-        f"Measured on {manifest.scored_on}, at the labels' own size"
-        f"{'' if on_sensor else ', through the runtime'}.",
+        f"Measured on {manifest.scored_on}{'' if on_sensor else ', through the runtime'}, at the"
+        " labels' own size.",
         "",
         "| file | bytes | input | mIoU | pixel accuracy | boundary F1 |",
         "|---|---|---|---|---|---|",
@@ -51,11 +51,11 @@ def model_card(manifest: Manifest) -> str:
 def _use(file: NetworkFile) -> str:
     if file.format == "imx500":
         return (
-            "README.md says how packerOut.zip gets onto the sensor, and what its tensors mean."
+            ". README.md says how packerOut.zip gets onto the sensor, and what its tensors mean."
             " `frugalseg segment` cannot run it."
         )
     return (
-        "NHWC: `uint8` holds the pixel, `int8` the pixel minus 128. Output:"
+        ", NHWC. `uint8` holds the pixel, `int8` the pixel minus 128. Output:"
         f" {OUTPUTS[file.output]} `frugalseg segment` and `Segmenter` do all of this."
     )
 

@@ -39,7 +39,7 @@ class Choice:
     @property
     def reason(self) -> str:
         """Say in a sentence why this one."""
-        bands = ", run in bands of rows" if self.in_bands else ""
+        bands = ", laid out in bands" if self.in_bands else ""
         if self.larger is None:
             return f"the largest frugalnet there is fits{bands}"
         return f"the next larger one does not fit with the margin{bands}: {self.larger}"

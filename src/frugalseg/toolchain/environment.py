@@ -24,6 +24,7 @@ from frugalseg.toolchain.process import run_group
 
 STAMP = "installed.json"
 STEPS = "steps.json"
+SHOWN = 3  # warnings of packages
 JAVA_TIMEOUT_S = 60.0
 JAVA_VERSION = re.compile(r'version "(?:1\.)?(\d+)')
 
@@ -81,12 +82,19 @@ def installed(name: str) -> Environment:
         raise ToolchainError(f"the toolchain {name} {state}; {does}: {install}")
     if not os.access(python_in(folder), os.X_OK):
         raise ToolchainError(
-            f"the toolchain {name} is broken: {python_in(folder)} is gone; install it anew:"
+            f"the toolchain {name} is broken: {python_in(folder)} cannot be run; install it anew:"
             f" frugalseg toolchain remove {name} && {install}"
         )
-    for text in (*untested(wanted, folder), *check_java(wanted)):
+    others = untested(wanted, folder)
+    for text in (*_first(others), *check_java(wanted)):
         _warn(text)
     return Environment(name=name, folder=folder, python=python_in(folder))
+
+
+def _first(texts: Sequence[str]) -> Sequence[str]:
+    """Shorten a long list of warnings."""
+    more = len(texts) - SHOWN
+    return texts if more <= 0 else [*texts[:SHOWN], f"... and {more} more packages are untested"]
 
 
 def read_stamp(folder: Path) -> Mapping[str, Any]:

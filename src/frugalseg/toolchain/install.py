@@ -83,9 +83,17 @@ def remove(name: str) -> bool:
     with _alone(folder):
         _check_ours(folder)
         (folder / STAMP).unlink(missing_ok=True)  # first, so that no half removed one passes
+        _empty(folder)
         shutil.rmtree(folder)
-    _lock_file(folder).unlink(missing_ok=True)
+        _lock_file(folder).unlink(missing_ok=True)
     return True
+
+
+def _empty(folder: Path) -> None:
+    """Delete all but the list of steps, by which the folder is known as ours."""
+    for path in folder.iterdir():
+        if path.name != STEPS:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 @contextmanager
@@ -147,9 +155,7 @@ def _steps(
 
 
 def _make(folder: Path, maker: Path | None) -> None:
-    for path in folder.iterdir():  # of an earlier attempt
-        if path.name != STEPS:
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    _empty(folder)  # of an earlier attempt
     run_group([str(maker), "-m", "venv", str(folder)], timeout_s=VENV_TIMEOUT_S)
 
 

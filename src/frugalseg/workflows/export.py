@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from frugalseg.core.budget import Footprint
-from frugalseg.core.errors import ArtifactError, ConfigError, OverBudgetError, unknown
-from frugalseg.core.files import check_folder, complete_folder, sha256, write_text
+from frugalseg.core.errors import ConfigError, OverBudgetError, unknown
+from frugalseg.core.files import complete_folder, sha256, write_text
 from frugalseg.core.progress import Progress, silent
 from frugalseg.core.records import this_machine
 from frugalseg.cost.device import Device, load_device
@@ -24,7 +24,7 @@ from frugalseg.export.metadata import write_metadata
 from frugalseg.metrics.scores import Scores
 from frugalseg.models.network import Network
 from frugalseg.runtime.card import model_card
-from frugalseg.runtime.manifest import NAME, Manifest, NetworkFile
+from frugalseg.runtime.manifest import Manifest, NetworkFile
 from frugalseg.runtime.segmenter import Segmenter
 from frugalseg.toolchain.environment import is_installed
 from frugalseg.training.checkpoint import Checkpoint, load_checkpoint
@@ -33,10 +33,10 @@ from frugalseg.workflows.evaluate import same_classes
 from frugalseg.workflows.export_board import export_board
 from frugalseg.workflows.export_imx500 import Imx500Wish, export_imx500
 from frugalseg.workflows.layout import OUTPUTS, Output, lay_out
+from frugalseg.workflows.place import CARD, check_place, hashes
 from frugalseg.workflows.verify import toolchain_of, verify_file
 from frugalseg.workflows.weigh import weigh_file
 
-CARD = "MODEL_CARD.md"
 PROBES = 4
 FEW = 20  # pictures
 LIBRARIES = ("torch", "litert-torch", "ai-edge-quantizer", "ai-edge-litert", "onnx", "numpy")
@@ -105,8 +105,10 @@ class ExportWish:
                 f"{self.device.name} runs int8 files: the first format must be litert_int8,"
                 f" got {self.formats[0]}"
             )
-        if self.verify or self.device.runtime == "imx500":
-            toolchain_of(self.device)
+        if self.device.runtime == "imx500" and len(self.formats) > 1:
+            raise ConfigError(f"{self.device.name} has one format of its own: leave --to out")
+        if self.verify or self.device.runtime == "imx500" or _is_there(self.device):
+            toolchain_of(self.device)  # before any work
 
 
 def export(
@@ -174,9 +176,9 @@ def export_checkpoint(
             form.write(network, spec, draft / form.file, pictures=pictures)
             first = name == wish.formats[0]
             output = OUTPUTS[wish.output] if first and wish.output else "scores"
+            write_metadata(draft / form.file, kept.labels, spec)
             if form.precision == "int8":
                 more["execution"] = lay_out(draft / form.file, wish.device, output)
-            write_metadata(draft / form.file, kept.labels, spec)
             if first:
                 need = _weighed(draft / form.file, wish)
             segmenter = _open(draft, kept, form, output)
@@ -190,6 +192,7 @@ def export_checkpoint(
             scores.append(score)
             if first:
                 more["board"] = _board(draft, segmenter, dataset, wish.device, progress)
+                more["others"] = hashes(draft, draft / FOLDER)
         manifest = _manifest(kept, entries, float_scores, dataset, wish)
         manifest = manifest.model_copy(update={"footprint": need.to_dict(), **more})
         manifest.save(draft)
@@ -198,23 +201,6 @@ def export_checkpoint(
         folder=out, manifest=manifest, float_scores=float_scores, scores=scores[0],
         footprint=need,
     )  # fmt: skip
-
-
-def check_place(out: Path) -> None:
-    """Refuse a place where anything lies but an artifact: it would be replaced whole."""
-    check_folder(out.parent)
-    if not out.exists():
-        return
-    try:
-        manifest = Manifest.load(out)
-        known = {NAME, CARD, FOLDER, *(f.path for f in manifest.files), *manifest.others}
-        foreign = sorted({path.name for path in out.iterdir()} - known)
-    except (ArtifactError, OSError):
-        raise ConfigError(f"{out} exists and is not an artifact: name another folder") from None
-    if foreign:
-        raise ConfigError(
-            f"{out} holds more than an artifact ({', '.join(foreign[:5])}): name another folder"
-        )
 
 
 def _version(library: str) -> str | None:
@@ -235,12 +221,8 @@ def _weighed(path: Path, wish: ExportWish) -> Footprint:
     if path.suffix != ".tflite":
         storage = frozenset({"storage_bytes"})
         return Footprint(storage_bytes=path.stat().st_size, ram_bytes=0, macs=0, measured=storage)
-    measures = (
-        device is not None
-        and device.toolchain is not None
-        and (wish.verify or is_installed(device.toolchain))
-    )
-    report = verify_file(path, device) if device and measures else weigh_file(path, device)
+    asked = device is not None and (wish.verify or _is_there(device))
+    report = verify_file(path, device) if device and asked else weigh_file(path, device)
     if device is not None and not report.fits:
         assert report.verdict is not None  # there is one for a device
         raise OverBudgetError(
@@ -272,6 +254,11 @@ def _export_imx500(
         folder=made.folder, manifest=made.manifest, float_scores=made.float_scores,
         scores=made.scores, footprint=made.footprint,
     )  # fmt: skip
+
+
+def _is_there(device: Device) -> bool:
+    """Whether the device's tool is installed, and so asked."""
+    return device.toolchain is not None and is_installed(device.toolchain)
 
 
 def _board(

@@ -36,12 +36,12 @@ from frugalseg.toolchain.imx500 import PACKAGE, ConverterReport, convert, predic
 from frugalseg.trace import record
 from frugalseg.training.checkpoint import Checkpoint
 from frugalseg.training.validation import score_split, torch_predictor
+from frugalseg.workflows.place import CARD, hashes
 
 ENGINE: Literal["imx500"] = "imx500"
 NETWORK = "network.onnx"
-CARD = "MODEL_CARD.md"
 METHODS: tuple[Method, ...] = ("ptq", "gptq")
-AT_ONCE = 128  # pictures in one call of the tool
+AT_ONCE = 16  # photographs that are held in memory at once
 
 log = logging.getLogger("frugalseg")
 
@@ -287,9 +287,9 @@ def _manifest(
     val = dataset.split("val")
     networks = [_entry(draft / name, wish.output, after) for name in (PACKAGE, NETWORK)]
     others = {
-        path.name: sha256(path)
-        for path in sorted(draft.iterdir())
-        if path.name not in {PACKAGE, NETWORK}
+        name: digest
+        for name, digest in hashes(draft, draft).items()
+        if name not in {PACKAGE, NETWORK}
     }
     return Manifest(
         name=f"{kept.architecture.name} {kept.input}",

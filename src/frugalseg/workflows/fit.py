@@ -17,7 +17,8 @@ from frugalseg.search.design import design
 from frugalseg.search.ladder import Choice
 from frugalseg.search.sizes import sizes_from
 from frugalseg.training.recipe import Model, Recipe, load_recipe, with_time
-from frugalseg.workflows.export import ExportResult, ExportWish, check_place, export_checkpoint
+from frugalseg.workflows.export import ExportResult, ExportWish, export_checkpoint
+from frugalseg.workflows.place import check_place
 from frugalseg.workflows.report import report_of
 from frugalseg.workflows.train import check_no_run, checked, input_of, train_on
 

@@ -57,4 +57,4 @@ def _patched(path: Path, device: Device) -> PatchReport | None:
             report = patch(path, ram_bytes=ram_bytes)
             if weigh_file(path, device).fits:
                 break
-    return report if report is not None and report.parts else None
+    return report if report is not None and not report.reason else None

@@ -32,6 +32,8 @@ def graph_data(graph: Graph) -> dict[str, Any]:
         "inputs": [number[name] for name in graph.inputs],
         "outputs": [number[name] for name in graph.outputs],
         "num_constants": graph.num_constants,
+        **({"offsets": {str(number[name]): at for name, at in graph.offsets.items()}}
+           if graph.offsets else {}),
     }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from frugalseg.cost.graph import Graph
 from frugalseg.cost.memory import Memory, memory_of
 from frugalseg.cost.tflite import read_tflite
 from frugalseg.data.check import DataReport
-from frugalseg.data.dataset import Dataset
+from frugalseg.data.dataset import Dataset, Sample
 from frugalseg.imaging.draw import overlay
 from frugalseg.metrics.scores import ScoreKeeper
 from frugalseg.report.contents import (
@@ -35,7 +35,7 @@ from frugalseg.search.ladder import Choice
 from frugalseg.trace import record
 from frugalseg.training.log import read_log
 from frugalseg.workflows.export import ExportResult
-from frugalseg.workflows.export_imx500 import NETWORK, label_pictures
+from frugalseg.workflows.export_imx500 import AT_ONCE, NETWORK, label_pictures
 from frugalseg.workflows.train import TrainResult
 
 LOOKED_AT = 60
@@ -55,7 +55,7 @@ def report_of(
     """Gather the report from what the steps of `fit` returned and from the exported file."""
     rows = read_log(run.folder / "metrics.csv")
     graph = _graph(device, choice, exported.file)
-    memory = memory_of(graph, device)
+    memory = memory_of(graph, device, file=exported.manifest.files[0].bytes)
     best, worst = _examples(dataset, device, exported)
     manifest = exported.manifest
     return ReportData(
@@ -95,22 +95,39 @@ def report_of(
 def _examples(
     dataset: Dataset, device: Device, exported: ExportResult
 ) -> tuple[list[Example], list[Example]]:
-    """Segment up to 60 pictures spread over the split; return the best and the worst."""
+    """Segment up to 60 pictures spread over the split; return the best and the worst.
+
+    Photographs may be large: no more are held than are shown, and a few that are being labelled.
+    """
     samples = dataset.split("val")
     spread = samples[:: max(1, -(-len(samples) // LOOKED_AT))]
-    loaded = [dataset.load(sample) for sample in spread]
+    shown = min(SHOWN, len(spread) // 2) or len(spread)
+    best, worst = list[Example](), list[Example]()
+    for start in range(0, len(spread), AT_ONCE):
+        found = _scored(dataset, device, exported, spread[start : start + AT_ONCE])
+        best = sorted([*best, *found], key=_score, reverse=True)[:shown]
+        worst = sorted([*worst, *found], key=_score)[:shown]
+    drawn = partial(_drawn, colors=dataset.labels.colors)
+    return [*map(drawn, best)], [*map(drawn, worst)]
+
+
+def _score(example: Example) -> float:
+    return example.miou or 0.0
+
+
+def _scored(
+    dataset: Dataset, device: Device, exported: ExportResult, samples: Sequence[Sample]
+) -> list[Example]:
+    """Label pictures; those of which every pixel is ignored are left out."""
+    loaded = [dataset.load(sample) for sample in samples]
     found = _labelled([image_HWC for image_HWC, _ in loaded], device, exported)
-    scored = [
+    return [
         Example(
             name=sample.name, image=image_HWC, label=labels_HW, prediction=found_HW, miou=miou
         )
-        for sample, (image_HWC, labels_HW), found_HW in zip(spread, loaded, found, strict=True)
+        for sample, (image_HWC, labels_HW), found_HW in zip(samples, loaded, found, strict=True)
         if (miou := _miou(dataset, labels_HW, found_HW)) is not None
     ]  # fmt: skip
-    scored.sort(key=lambda example: example.miou or 0.0)
-    count = min(SHOWN, len(scored) // 2) or len(scored)
-    drawn = partial(_drawn, colors=dataset.labels.colors)
-    return [*map(drawn, scored[::-1][:count])], [*map(drawn, scored[:count])]
 
 
 def _labelled(
@@ -159,9 +176,9 @@ def _always(memory: Memory) -> set[str]:
 def _moments(memory: Memory) -> list[Moment]:
     moments, always = [], _always(memory)
     for moment in memory.timeline:
-        named = zip(moment.tensors, moment.sizes, strict=True)
+        named = [*zip(moment.tensors, moment.sizes, strict=True)]
         sizes = sorted((n for n in named if n[0] not in always), key=lambda pair: -pair[1])
-        live = sum(size for _, size in sizes)
+        live = moment.bytes - sum(size for name, size in named if name in always)
         moments.append(Moment(moment.op, live, tuple(sizes[:LARGEST_TENSORS])))
     return moments
 
