@@ -67,6 +67,53 @@ def latency() -> str:
     return "\n".join(rows) + "\n"
 
 
+def bands() -> str:
+    """One row for each network: the arena with scores and with ids, whole and in bands."""
+    ways = ("scores/whole", "scores/bands", "ids/whole", "ids/bands")
+    rows = [f"| network | {' | '.join(ways)} | more MACs |", "|---" * (len(ways) + 2) + "|"]
+    for file in read_records():
+        found = {r["name"]: r["value"] for r in file["records"]}
+        for name in file["settings"].get("files", ()) if file["theme"] == "bands" else ():
+            arenas = [f"{found[f'{name}/{way}/arena_bytes']:,}" for way in ways]
+            macs = [found[f"{name}/scores/{way}/macs"] for way in ("whole", "bands")]
+            rows.append(
+                f"| {name} | {' | '.join(arenas)} | {100 * (macs[1] / macs[0] - 1):.1f} % |"
+            )
+    return "\n".join(rows) + "\n"
+
+
+def estimates() -> str:
+    """One row for each runtime: estimates from the traced network against what was measured."""
+    rows = [
+        "| runtime | networks | exact to the byte | most too low | most too high |",
+        "|---|---|---|---|---|",
+    ]
+    for file in read_records():
+        if file["theme"].startswith("estimates-"):
+            pairs = _pairs(file["records"]).values()
+            off = [sum(told) / sum(found) - 1 for told, found in pairs]
+            exact = sum(told == found for told, found in pairs)
+            ends = [f"{100 * end:.2f} %" for end in (min(*off, 0), max(*off, 0))]
+            rows.append(
+                f"| {RUNTIMES[file['theme']]} | {len(off)} | {exact} | {' | '.join(ends)} |"
+            )
+    return "\n".join(rows) + "\n"
+
+
+def _pairs(records: Sequence[Mapping[str, Any]]) -> Mapping[str, tuple[list[int], list[int]]]:
+    """Set the figures of each network beside each other: estimated, measured."""
+    found = {record["name"]: record["value"] for record in records}
+    pairs: dict[str, tuple[list[int], list[int]]] = {}
+    for name, value in found.items():
+        network, traced, figure = name.partition("/traced/")
+        if traced:
+            told, measured = pairs.setdefault(network, ([], []))
+            told.append(value)
+            plain, threaded = f"{network}/{figure}", f"{network}/threads 1/{figure}"
+            measured.append(found[plain if plain in found else threaded])
+    return pairs
+
+
 def _accuracy_row(file: Mapping[str, Any]) -> str:
     values = {record["name"]: record["value"] for record in file["records"]}
     settings = file["settings"]
@@ -94,7 +141,14 @@ def _memory(records: Sequence[Mapping[str, Any]]) -> str:
     return f"{by_name['peak_activation_bytes']['value']:,} activations alone"
 
 
-TABLES: Mapping[str, Callable[[], str]] = {"accuracy": accuracy, "latency": latency}
+RUNTIMES = {
+    "estimates-imx500": "IMX500: run-time and model memory, networks not seen before",
+    "estimates-rss": "LiteRT with XNNPACK: resident memory",
+    "estimates-tflm": "TensorFlow Lite Micro: arena",
+}
+TABLES: Mapping[str, Callable[[], str]] = {
+    "accuracy": accuracy, "bands": bands, "estimates": estimates, "latency": latency,
+}  # fmt: skip
 
 if __name__ == "__main__":
     main()
