@@ -61,7 +61,7 @@ def bodies(banded: Banded) -> Bodies:
 
 
 def live_bytes(found: Bodies) -> list[int]:
-    """Sum what is alive at each operator, from 1 on; no placement needs less than the largest."""
+    """Sum what is alive at each time, 0 before the first operator. No placement needs less."""
     end = 1 + max((chunk.last for chunks in found.chunks.values() for chunk in chunks), default=0)
     change = [0] * (end + 1)
     for chunks in found.chunks.values():

@@ -79,7 +79,7 @@ class Shape(NamedTuple):
 def resident(graph: Graph, file_bytes: int) -> Mapping[str, int]:
     """Estimate what a network adds to the resident memory of a process, by part, in bytes.
 
-    The graph is as `fuse` or `read_tflite(views=False)` returns it.
+    The graph is as `fuse` or `read_tflite` returns it.
 
     >>> from frugalseg.cost.graph import chain
     >>> conv = Op(name="conv", kind="conv_2d", reads=("a",), writes=("b",), weight_elements=32,

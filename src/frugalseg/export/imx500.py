@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from frugalseg.core.errors import ConfigError, ToolchainError
 from frugalseg.core.inputs import InputSpec
 from frugalseg.export.imx500_quantise import CHECKPOINT, NETWORK, PICTURES, PROBLEM
+from frugalseg.runtime.manifest import Output
 from frugalseg.toolchain.environment import installed, run
 from frugalseg.training.checkpoint import Checkpoint, save_checkpoint
 
 Method = Literal["ptq", "gptq"]
-Output = Literal["ids", "scores"]
 
 WORKER = Path(__file__).with_name("imx500_quantise.py")
 TIMEOUT_S = 4 * 3600.0

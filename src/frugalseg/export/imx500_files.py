@@ -15,7 +15,6 @@ INTRINSICS = "network_intrinsics.json"
 LABELS = "labels.txt"
 README = "README.md"
 SCRIPT = "show.py"
-TEXTS = (LABELS, INTRINSICS, README, SCRIPT)
 
 
 def write_texts(

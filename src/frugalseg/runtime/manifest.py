@@ -12,6 +12,8 @@ from frugalseg.core.files import sha256, write_json
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.labels import LabelSpace
 
+Output = Literal["scores", "ids"]
+
 NAME = "manifest.json"
 MAX_BYTES = 1_000_000
 
@@ -30,7 +32,7 @@ class NetworkFile(BaseModel):
     format: Literal["litert", "onnx", "imx500"]
     precision: Literal["int8", "fp32"]
     input: Literal["uint8", "int8"]
-    output: Literal["scores", "ids"] = "scores"
+    output: Output = "scores"
     bytes: int = Field(gt=0)
     sha256: str
     scores: dict[str, Any] | None = None

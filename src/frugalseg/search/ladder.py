@@ -94,10 +94,6 @@ def _ladder(
     ]
 
 
-def _estimate(architecture: Architecture, spec: InputSpec, device: Device) -> Footprint:
-    return footprint(graph_of(architecture, spec), device)
-
-
 def _nothing_fits(device: Device, spec: InputSpec, num_classes: int, verdict: Verdict) -> str:
     smallest = _ladder(device, spec, num_classes)[0]
     text = (
@@ -106,7 +102,9 @@ def _nothing_fits(device: Device, spec: InputSpec, num_classes: int, verdict: Ve
         f" {device.margin:.0%}: {verdict}."
     )
     for less in sizes_from(spec, device)[1:]:
-        if device.check(_estimate(smallest, less, device)):
+        graph = graph_of(smallest, less)
+        taken = not device.refusals(as_run(graph, device), less)
+        if taken and device.check(footprint(graph, device)):
             return f"{text} It would fit at --size {less}, or on a device with a larger budget."
     return (
         f"{text} No input down to a quarter of that makes it fit: the device needs a larger budget."

@@ -24,7 +24,6 @@ NAME = "imx500"
 CONVERTER = "imx500-converter"
 WORKER = Path(__file__).with_name("imx500_worker.py")
 PACKAGE = "packerOut.zip"
-PARAMETERS = "dnnParams.xml"
 CONVERT_TIMEOUT_S = 3600.0  # minutes, for a large network on a busy machine
 PREDICT_TIMEOUT_S = 7200.0
 CAPACITY_BYTES = 8_388_480

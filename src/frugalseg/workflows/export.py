@@ -24,7 +24,7 @@ from frugalseg.export.metadata import write_metadata
 from frugalseg.metrics.scores import Scores
 from frugalseg.models.network import Network
 from frugalseg.runtime.card import model_card
-from frugalseg.runtime.manifest import Manifest, NetworkFile
+from frugalseg.runtime.manifest import Manifest, NetworkFile, Output
 from frugalseg.runtime.segmenter import Segmenter
 from frugalseg.toolchain.environment import is_installed
 from frugalseg.training.checkpoint import Checkpoint, load_checkpoint
@@ -32,7 +32,7 @@ from frugalseg.training.validation import score_split, torch_predictor
 from frugalseg.workflows.evaluate import same_classes
 from frugalseg.workflows.export_board import export_board
 from frugalseg.workflows.export_imx500 import Imx500Wish, export_imx500
-from frugalseg.workflows.layout import OUTPUTS, Output, lay_out
+from frugalseg.workflows.layout import OUTPUTS, lay_out
 from frugalseg.workflows.place import CARD, check_place, hashes
 from frugalseg.workflows.verify import toolchain_of, verify_file
 from frugalseg.workflows.weigh import weigh_file

@@ -23,13 +23,13 @@ from frugalseg.cost.footprint import WeighReport, weigh
 from frugalseg.data.dataset import Dataset, Sample
 from frugalseg.export.calibration import calibration_pictures
 from frugalseg.export.gate import check_scores
-from frugalseg.export.imx500 import Method, Output, check_input, quantise
+from frugalseg.export.imx500 import Method, check_input, quantise
 from frugalseg.export.imx500_files import write_texts
 from frugalseg.export.imx500_static import Deployed
 from frugalseg.imaging.resize import as_channels, labels_at, resize_image, resize_labels
 from frugalseg.metrics.scores import ScoreKeeper, Scores
 from frugalseg.runtime.card import model_card
-from frugalseg.runtime.manifest import Manifest, NetworkFile
+from frugalseg.runtime.manifest import Manifest, NetworkFile, Output
 from frugalseg.search.sizes import sizes_from
 from frugalseg.toolchain.environment import installed
 from frugalseg.toolchain.imx500 import PACKAGE, ConverterReport, convert, predict

@@ -6,14 +6,14 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from frugalseg.cost.device import Device
 from frugalseg.export.ids import with_ids
 from frugalseg.export.patches import PatchReport, patch
+from frugalseg.runtime.manifest import Output
 from frugalseg.workflows.weigh import weigh_file
 
-Output = Literal["scores", "ids"]
 OUTPUTS: Mapping[str, Output] = {"scores": "scores", "ids": "ids"}
 # A divided file has more operators: bytes by which it may grow, at most, until it is weighed.
 GROWTH = (0, 16_000, 48_000)

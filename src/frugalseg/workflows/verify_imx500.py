@@ -8,8 +8,9 @@ import torch
 
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.labels import LabelSpace
-from frugalseg.export.imx500 import Output, quantise
+from frugalseg.export.imx500 import quantise
 from frugalseg.models.catalog import Architecture
+from frugalseg.runtime.manifest import Output
 from frugalseg.toolchain.imx500 import CONVERTER, convert
 from frugalseg.toolchain.measured import Measured
 from frugalseg.training.checkpoint import Checkpoint
