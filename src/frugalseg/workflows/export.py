@@ -3,8 +3,6 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,6 @@ from frugalseg.core.budget import Footprint
 from frugalseg.core.errors import ConfigError, OverBudgetError, unknown
 from frugalseg.core.files import complete_folder, sha256, write_text
 from frugalseg.core.progress import Progress, silent
-from frugalseg.core.records import this_machine
 from frugalseg.cost.device import Device, load_device
 from frugalseg.data.catalog import open_dataset
 from frugalseg.data.dataset import Dataset
@@ -29,6 +26,7 @@ from frugalseg.runtime.segmenter import Segmenter
 from frugalseg.toolchain.environment import is_installed
 from frugalseg.training.checkpoint import Checkpoint, load_checkpoint
 from frugalseg.training.validation import score_split, torch_predictor
+from frugalseg.workflows.describe import bare_manifest, whole_manifest
 from frugalseg.workflows.evaluate import same_classes
 from frugalseg.workflows.export_board import export_board
 from frugalseg.workflows.export_imx500 import Imx500Wish, export_imx500
@@ -39,7 +37,6 @@ from frugalseg.workflows.weigh import weigh_file
 
 PROBES = 4
 FEW = 20  # pictures
-LIBRARIES = ("torch", "litert-torch", "ai-edge-quantizer", "ai-edge-litert", "onnx", "numpy")
 
 log = logging.getLogger("frugalseg")
 
@@ -193,7 +190,7 @@ def export_checkpoint(
             if first:
                 more["board"] = _board(draft, segmenter, dataset, wish.device, progress)
                 more["others"] = hashes(draft, draft / FOLDER)
-        manifest = _manifest(kept, entries, float_scores, dataset, wish)
+        manifest = whole_manifest(kept, entries, float_scores, dataset, wish)
         manifest = manifest.model_copy(update={"footprint": need.to_dict(), **more})
         manifest.save(draft)
         write_text(draft / CARD, model_card(manifest))
@@ -201,13 +198,6 @@ def export_checkpoint(
         folder=out, manifest=manifest, float_scores=float_scores, scores=scores[0],
         footprint=need,
     )  # fmt: skip
-
-
-def _version(library: str) -> str | None:
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return None
 
 
 def _weighed(path: Path, wish: ExportWish) -> Footprint:
@@ -272,7 +262,7 @@ def _board(
 
 def _open(draft: Path, kept: Checkpoint, form: Format, output: Output) -> Segmenter:
     """Open a file of the draft just as a user will: through a manifest."""
-    _bare_manifest(kept, [_entry(draft, form, output, None, None)]).save(draft)
+    bare_manifest(kept, [_entry(draft, form, output, None, None)]).save(draft)
     return Segmenter.open(draft)
 
 
@@ -294,43 +284,3 @@ def _entry(
         path=form.file, format=form.engine, precision=form.precision, input=form.input,
         output=output, bytes=path.stat().st_size, sha256=sha256(path), scores=scores, parity=parity,
     )  # fmt: skip
-
-
-def _bare_manifest(kept: Checkpoint, entries: Sequence[NetworkFile]) -> Manifest:
-    return Manifest(
-        name=f"{kept.architecture.name} {kept.input}",
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        frugalseg=version("frugalseg"),
-        labels=kept.labels.to_dict(),
-        input=kept.input.to_dict(),
-        files=tuple(entries),
-        architecture=kept.architecture.to_dict(),
-    )
-
-
-def _manifest(
-    kept: Checkpoint,
-    entries: Sequence[NetworkFile],
-    float_scores: Scores,
-    dataset: Dataset,
-    wish: ExportWish,
-) -> Manifest:
-    libraries = {name: _version(name) for name in LIBRARIES}
-    return _bare_manifest(kept, entries).model_copy(
-        update={
-            "float_scores": float_scores.to_dict(kept.labels.names),
-            "scored_on": f"val, {len(dataset.split('val'))} pictures",
-            "tolerance_points": wish.tolerance_points,
-            "device": None if wish.device is None else wish.device.name,
-            "training": {
-                "recipe": dict(kept.recipe),
-                "step": kept.step,
-                "elapsed_s": round(kept.elapsed_s, 1),
-            },
-            "settings": {
-                "calibration_pictures": wish.calibration,
-                "libraries": libraries,
-                "machine": this_machine(),
-            },
-        }
-    )

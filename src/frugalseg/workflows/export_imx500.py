@@ -3,8 +3,6 @@
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +15,6 @@ from frugalseg.core.errors import GateError, OverBudgetError
 from frugalseg.core.files import complete_folder, sha256, write_text
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.progress import Progress, silent
-from frugalseg.core.records import this_machine
 from frugalseg.cost.device import Device
 from frugalseg.cost.footprint import WeighReport, weigh
 from frugalseg.data.dataset import Dataset, Sample
@@ -36,6 +33,7 @@ from frugalseg.toolchain.imx500 import PACKAGE, ConverterReport, convert, predic
 from frugalseg.trace import record
 from frugalseg.training.checkpoint import Checkpoint
 from frugalseg.training.validation import score_split, torch_predictor
+from frugalseg.workflows.describe import whole_manifest
 from frugalseg.workflows.place import CARD, hashes
 
 ENGINE: Literal["imx500"] = "imx500"
@@ -282,35 +280,16 @@ def what_would_fit(deployed: Deployed, spec: InputSpec, device: Device) -> str:
 def _manifest(
     kept: Checkpoint, dataset: Dataset, wish: Imx500Wish, draft: Path, scores: tuple[Scores, Scores]
 ) -> Manifest:
-    names = kept.labels.names
-    before, after = (each.to_dict(names) for each in scores)
-    val = dataset.split("val")
-    networks = [_entry(draft / name, wish.output, after) for name in (PACKAGE, NETWORK)]
+    before, after = scores
+    told = after.to_dict(kept.labels.names)
+    networks = [_entry(draft / name, wish.output, told) for name in (PACKAGE, NETWORK)]
     others = {
         name: digest
         for name, digest in hashes(draft, draft).items()
         if name not in {PACKAGE, NETWORK}
     }
-    return Manifest(
-        name=f"{kept.architecture.name} {kept.input}",
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        frugalseg=version("frugalseg"),
-        labels=kept.labels.to_dict(),
-        input=kept.input.to_dict(),
-        files=tuple(networks),
-        others=others,
-        architecture=kept.architecture.to_dict(),
-        float_scores=before,
-        scored_on=f"val, {len(val)} pictures",
-        tolerance_points=wish.tolerance_points,
-        device=wish.device.name,
-        training={
-            "recipe": dict(kept.recipe),
-            "step": kept.step,
-            "elapsed_s": round(kept.elapsed_s, 1),
-        },
-        settings={"calibration_pictures": wish.calibration, "machine": this_machine()},
-    )
+    manifest = whole_manifest(kept, networks, before, dataset, wish)
+    return manifest.model_copy(update={"others": others})
 
 
 def _entry(path: Path, output: Output, scores: dict[str, Any]) -> NetworkFile:
