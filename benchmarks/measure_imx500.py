@@ -19,8 +19,10 @@ from typing import Any
 
 from imx500_draw import draw
 from imx500_nets import Net
+from recording import write_records
 
 from frugalseg.core.inputs import InputSpec
+from frugalseg.core.records import Record, this_machine
 from frugalseg.cost.imx500 import Imx500Memory, imx500_memory
 from frugalseg.trace import record
 
@@ -37,6 +39,7 @@ def main() -> None:
     parser.add_argument("pairs", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=20)
+    parser.add_argument("--record", metavar="THEME", help="write it down, such as estimates-imx500")
     wish = parser.parse_args()
     known = {pair["seed"]: pair for pair in _read(wish.pairs)}
     seed, pairs = wish.seed, list[dict[str, Any]]()
@@ -52,6 +55,25 @@ def main() -> None:
             print(_sentence(pair))
         seed += 1
     _sum_up(pairs)
+    if wish.record:
+        settings = {"seeds": [pair["seed"] for pair in pairs], "narrow": "even seeds"}
+        print(write_records(wish.record, "imx500", records_of(pairs), settings))
+
+
+def records_of(pairs: list[dict[str, Any]]) -> list[Record]:
+    """Write down estimate and report of each network."""
+    figures, machine = ("runtime_bytes", "model_bytes"), this_machine()
+    records = []
+    for pair in pairs:
+        for figure, told, found in zip(figures, pair["estimate"], pair["measured"], strict=True):
+            name = f"seed_{pair['seed']}"
+            records += [
+                Record(name=f"{name}/{figure}", value=found, kind="measured", on=machine),
+                Record(
+                    name=f"{name}/traced/{figure}", value=told, kind="estimated", on="traced graph"
+                ),
+            ]
+    return records
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
