@@ -200,7 +200,7 @@ def test_ids_of_the_file_are_copied(
 def test_names_of_classes_arrive_whatever_letters_they_have(
     board: Callable[..., Board], model: BoardModel
 ) -> None:
-    names = ['say "ah"', "back\\slash", "what??!", "Müll1", "面", "a\nb", "*/", "%s", "//"]
+    names = ['say "ah"', "back\\slash", "what??!", "Müll1", "面", "*/", "%s", "//"]
     of = LabelSpace.of(names)
     shown = board(model, of).show(SHOW_CLASSES, "model.cc").split("\0")[:-1]
     assert shown[::2] == names
