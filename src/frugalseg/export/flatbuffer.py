@@ -44,3 +44,24 @@ def add_buffer(model: Any, data: bytes) -> int:
     buffer.data = np.frombuffer(data, np.uint8)
     model.buffers.append(buffer)
     return len(model.buffers) - 1
+
+
+def opcode(model: Any, kind: str, version: int) -> int:
+    """Return the number under which operators know `kind` ("SLICE"), at this version at least."""
+    code = getattr(schema().BuiltinOperator, kind)
+    for i, known in enumerate(model.operatorCodes):
+        if max(known.builtinCode, known.deprecatedBuiltinCode) == code:
+            known.version = max(known.version, version)
+            return i
+    new = schema().OperatorCodeT()
+    new.builtinCode = new.deprecatedBuiltinCode = code
+    new.version = version
+    model.operatorCodes.append(new)
+    return len(model.operatorCodes) - 1
+
+
+def set_options(operator: Any, options: Any) -> None:
+    """Give an operator its options, such as a `SliceOptionsT`."""
+    operator.builtinOptions = options
+    name = type(options).__name__.removesuffix("T")
+    operator.builtinOptionsType = getattr(schema().BuiltinOptions, name)

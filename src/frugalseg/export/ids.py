@@ -6,7 +6,14 @@ from typing import Any
 import numpy as np
 
 from frugalseg.core.errors import ConfigError
-from frugalseg.export.flatbuffer import add_buffer, read_model, schema, write_model
+from frugalseg.export.flatbuffer import (
+    add_buffer,
+    opcode,
+    read_model,
+    schema,
+    set_options,
+    write_model,
+)
 
 PICTURE, CHANNELS = 4, 3  # axes of NHWC, and the last of them
 MOST_CLASSES = 128  # that int8 can number
@@ -89,17 +96,9 @@ class _Builder:
 
     def operator(self, kind: str, inputs: list[int], output: int, options: Any) -> int:
         """Add an operator, and return the number of what it writes."""
-        code = schema().OperatorCodeT()
-        code.builtinCode = code.deprecatedBuiltinCode = getattr(schema().BuiltinOperator, kind)
-        code.version = VERSIONS[kind]
-        codes = self.model.operatorCodes
-        known = (i for i, c in enumerate(codes) if c.builtinCode == code.builtinCode)
-        index = next(known, len(codes))
-        if index == len(codes):
-            codes.append(code)
         new = schema().OperatorT()
-        new.opcodeIndex, new.inputs, new.outputs = index, inputs, [output]
-        new.builtinOptions = options
-        new.builtinOptionsType = getattr(schema().BuiltinOptions, type(options).__name__[:-1])
+        new.opcodeIndex = opcode(self.model, kind, VERSIONS[kind])
+        new.inputs, new.outputs = inputs, [output]
+        set_options(new, options)
         self.graph.operators.append(new)
         return output

@@ -15,7 +15,7 @@ from frugalseg.cost.bands import JOIN, SLICE, Banded, first_row
 from frugalseg.cost.graph import Graph, Op, Window
 from frugalseg.cost.rows import POINTWISE, RESIZES, WINDOWED
 from frugalseg.cost.tflite import PLACES
-from frugalseg.export.flatbuffer import add_buffer, schema
+from frugalseg.export.flatbuffer import add_buffer, opcode, schema, set_options
 
 ROWS, CHANNELS, PICTURE = 1, 3, 4  # axes of NHWC, and their number
 VERSION = 2  # of SLICE and CONCATENATION, from which on they take int8
@@ -156,22 +156,10 @@ class Rewriter:
             begin = [0] * len(shape)
             begin[ROWS] = first_row(banded.rows, op)
             inputs += [self._constant(begin), self._constant(shape)]
-        new.inputs, new.builtinOptions = inputs, options
-        new.builtinOptionsType = getattr(self.schema.BuiltinOptions, type(options).__name__[:-1])
-        new.opcodeIndex = self._opcode(kind)
+        new.inputs = inputs
+        set_options(new, options)
+        new.opcodeIndex = opcode(self.model, kind, VERSION)
         return new
-
-    def _opcode(self, kind: str) -> int:
-        code = getattr(self.schema.BuiltinOperator, kind)
-        for i, known in enumerate(self.model.operatorCodes):
-            if max(known.builtinCode, known.deprecatedBuiltinCode) == code:
-                known.version = max(known.version, VERSION)
-                return i
-        new = self.schema.OperatorCodeT()
-        new.builtinCode = new.deprecatedBuiltinCode = code
-        new.version = VERSION
-        self.model.operatorCodes.append(new)
-        return len(self.model.operatorCodes) - 1
 
     def _constant(self, values: Sequence[int]) -> int:
         """Return the tensor of a few whole numbers; equal ones are kept once."""

@@ -22,6 +22,7 @@ DILATIONS = (1, 2, 4, 8)
 WIDTHS = (0.2, 4.0)
 DEPTHS = (1, 8)
 FINE_STEP_BELOW = 16
+CHANNELS = (12, 32, 64, 128)  # at 1/2, 1/4, 1/8, 1/16 of the picture, at width 1
 OUTPUT_STRIDES = (4, 8)
 MULTIPLES = (1, 128)
 
@@ -103,7 +104,7 @@ class FrugalNet(Network):
     def __init__(self, config: FrugalNetConfig) -> None:
         super().__init__()
         self.num_classes, self.channels = config.num_classes, config.channels
-        c2, c4, c8, c16 = (config.scaled(c) for c in (12, 32, 64, 128))
+        c2, c4, c8, c16 = (config.scaled(c) for c in CHANNELS)
         depth = config.depth
         self.stage2 = conv3x3(config.channels, c2, stride=2)
         self.stage4 = nn.Sequential(conv3x3(c2, c4, stride=2), Block(c4, 1))

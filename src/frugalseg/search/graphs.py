@@ -8,15 +8,16 @@ from frugalseg.cost.channels import groups
 from frugalseg.cost.graph import Graph
 from frugalseg.cost.rescale import rescale
 from frugalseg.models.catalog import Architecture
-from frugalseg.models.frugalnet import FrugalNet, FrugalNetConfig
+from frugalseg.models.frugalnet import CHANNELS, FrugalNet, FrugalNetConfig
 from frugalseg.trace import record
 
 STRIDE = 16  # how a side is padded depends on what this leaves of it
 RECORDED = 4 * STRIDE
+HALF, QUARTER, EIGHTH, SIXTEENTH = CHANNELS
 # Channels at width 1 of what the stage makes; blocks are half as wide inside.
-CHANNELS = {
-    "stage2": 12, "stage4": 32, "stage8": 64, "stage16": 128, "context": 128, "join8": 64,
-    "join4": 32,
+MADE = {
+    "stage2": HALF, "stage4": QUARTER, "stage8": EIGHTH, "stage16": SIXTEENTH,
+    "context": SIXTEENTH, "join8": EIGHTH, "join4": QUARTER,
 }  # fmt: skip
 
 
@@ -49,5 +50,5 @@ def _channels(graph: Graph, config: FrugalNetConfig) -> Iterator[tuple[str, int]
         elif stage == "classify":
             yield name, config.num_classes
         else:
-            full = config.scaled(CHANNELS[stage])
+            full = config.scaled(MADE[stage])
             yield name, max(4, full // 2) if {"narrow", "spread"} & {*inside} else full
