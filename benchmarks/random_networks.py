@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from frugalseg.core.inputs import InputSpec
-from frugalseg.models.network import Network, SameConv, resize
+from frugalseg.models.layers import SameConv, resize
+from frugalseg.models.network import Network
 
 ACTIVATIONS: tuple[Callable[[int], nn.Module], ...] = (
     lambda _: nn.ReLU(),

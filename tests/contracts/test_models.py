@@ -34,14 +34,18 @@ class TestEveryModel:
     def test_any_size_works_and_trains(self, name: str, size: tuple[int, int]) -> None:
         net = build(name).train()
         outputs = net.outputs(pictures(2, 3, *size))
-        assert all(out.shape[:2] == (2, 5) and out.isfinite().all() for out in outputs)
+        logits = [outputs.scores, *outputs.auxiliary]
+        assert all(out.shape[:2] == (2, 5) and out.isfinite().all() for out in logits)
+        if outputs.boundary is not None:
+            assert outputs.boundary.shape[:2] == (2, 1)
+            assert outputs.boundary.isfinite().all()
         assert net(pictures(2, 3, *size)).shape == (2, 5, *size)
 
-    @pytest.mark.parametrize("classes", [1, 2, 255])
-    def test_from_one_to_255_classes(self, name: str, classes: int) -> None:
+    @pytest.mark.parametrize("classes", [1, 2, 256])
+    def test_from_one_to_256_classes(self, name: str, classes: int) -> None:
         net = build(name, num_classes=classes)
         assert net.num_classes == classes
-        assert net.outputs(ODD_NCHW)[0].shape[1] == classes
+        assert net.outputs(ODD_NCHW).scores.shape[1] == classes
 
     def test_grey_pictures(self, name: str) -> None:
         net = build(name, channels=1)
@@ -50,7 +54,9 @@ class TestEveryModel:
 
     def test_gradient_reaches_every_parameter(self, name: str) -> None:
         net = build(name).train()
-        total = torch.stack([out.square().mean() for out in net.outputs(ODD_NCHW)]).sum()
+        outputs = net.outputs(ODD_NCHW)
+        heads = [outputs.scores, *outputs.auxiliary, outputs.boundary]
+        total = torch.stack([out.square().mean() for out in heads if out is not None]).sum()
         total.backward()
         grads = {n: p.grad for n, p in net.named_parameters()}
         assert [n for n, grad in grads.items() if grad is None] == []
@@ -58,7 +64,7 @@ class TestEveryModel:
 
     def test_the_loss_sees_the_deployed_scores_first(self, name: str) -> None:
         net = build(name).eval()
-        torch.testing.assert_close(net.outputs(ODD_NCHW)[0], net.native(ODD_NCHW))
+        torch.testing.assert_close(net.outputs(ODD_NCHW).scores, net.native(ODD_NCHW))
 
     def test_weights_survive_a_round_trip(self, name: str) -> None:
         first, second = build(name, seed=1).eval(), build(name, seed=2).eval()
@@ -81,7 +87,7 @@ class TestEveryModel:
         assert 0 < graph.params <= sum(p.numel() for p in build(name).parameters())
 
     @pytest.mark.parametrize(
-        "wrong", [{"num_classes": 0}, {"num_classes": 256}, {"num_classes": 2.0}, {"channels": 2}]
+        "wrong", [{"num_classes": 0}, {"num_classes": 257}, {"num_classes": 2.0}, {"channels": 2}]
     )
     def test_ends_that_cannot_be_are_refused(self, name: str, wrong: dict[str, Any]) -> None:
         with pytest.raises(ConfigError, match=f"{next(iter(wrong))} must be 1"):

@@ -13,7 +13,8 @@ from frugalseg.core.errors import ConfigError
 from frugalseg.core.inputs import InputSpec
 from frugalseg.export.litert_int8 import export_litert_int8, share_ranges
 from frugalseg.models.catalog import Architecture
-from frugalseg.models.network import Network, resize
+from frugalseg.models.layers import resize
+from frugalseg.models.network import Network
 from frugalseg.trace import trace
 from frugalseg.training.validation import network_scores
 

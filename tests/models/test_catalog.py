@@ -12,7 +12,7 @@ def test_an_unknown_network_is_refused_with_the_nearest_one() -> None:
 
 
 def test_the_number_of_classes_must_be_given() -> None:
-    with pytest.raises(ConfigError, match="num_classes must be 1 to 255, got None"):
+    with pytest.raises(ConfigError, match="num_classes must be 1 to 256, got None"):
         Architecture(name="enet", settings={}).build()
 
 

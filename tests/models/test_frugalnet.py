@@ -50,8 +50,9 @@ def test_scores_at_an_eighth_leave_the_last_join_out() -> None:
 
 def test_the_auxiliary_head_exists_for_training_alone() -> None:
     net = build(0.25, 1)
-    main, auxiliary = net.outputs(torch.randn(2, 3, 64, 64))
-    assert (main.shape[-2:], auxiliary.shape[-2:]) == ((16, 16), (4, 4))
+    outputs = net.outputs(torch.randn(2, 3, 64, 64))
+    sizes = [logits.shape[-2:] for logits in (outputs.scores, *outputs.auxiliary)]
+    assert sizes == [(16, 16), (4, 4)]
     assert not any("auxiliary" in op.layer for op in trace(net, CAMVID).ops)
 
 

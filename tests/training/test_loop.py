@@ -10,14 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from frugalseg.core.errors import ArtifactError, ConfigError
+from frugalseg.core.errors import ArtifactError
 from frugalseg.core.inputs import InputSpec
 from frugalseg.data.dataset import Dataset
-from frugalseg.losses.cross_entropy import cross_entropy
 from frugalseg.models.catalog import Architecture
 from frugalseg.training import loop
-from frugalseg.training.loop import Training, class_weights
-from frugalseg.training.recipe import Objective, Recipe
+from frugalseg.training.loop import Training
+from frugalseg.training.recipe import Recipe
 from frugalseg.training.schedule import rate
 
 NO_CHANGE = {"scale": (1, 1), "flip": 0, "color": 0}
@@ -214,71 +213,3 @@ class TestGoingOn:
             run.restore(other.state(), other.averaged.state_dict(), 3, 1.0)
         with pytest.raises(ArtifactError, match="does not belong to this run"):
             run.restore({}, {}, 3, 1.0)
-
-
-class TestObjective:
-    def test_auxiliary_scores_count_for_their_share_each_at_its_own_size(
-        self, dataset: Dataset, small: Recipe, spec: InputSpec
-    ) -> None:
-        loss = Objective(stride=1, auxiliary=0.25)
-        objective = training(dataset, small.model_copy(update={"loss": loss}), spec).objective
-        labels_NHW = torch.randint(3, (2, 8, 12))
-        main_NCHW, constant_NChw = torch.randn(2, 3, 8, 12), torch.zeros(2, 3, 2, 3)
-        found = objective([main_NCHW, constant_NChw], labels_NHW, 0)
-        expected = cross_entropy(main_NCHW, labels_NHW, ignore=255) + 0.25 * math.log(3)
-        torch.testing.assert_close(found, expected)
-
-    def test_a_stride_looks_at_every_pixel_of_the_diagonal_in_turn(
-        self, dataset: Dataset, small: Recipe, spec: InputSpec
-    ) -> None:
-        objective = training(dataset, small, spec).objective
-        labels_NHW = torch.full((1, 8, 8), 255)
-        labels_NHW[:, 1::2, 1::2] = 1
-        scores = [torch.zeros(1, 3, 4, 4)]
-        losses = [float(objective(scores, labels_NHW, step)) for step in range(4)]
-        assert losses == pytest.approx([0, math.log(3)] * 2)
-
-    def test_a_loss_that_is_not_known(
-        self, dataset: Dataset, small: Recipe, spec: InputSpec
-    ) -> None:
-        with pytest.raises(ConfigError, match="no loss 'ohme'; did you mean 'ohem'"):
-            training(dataset, changed(small, loss={"name": "ohme"}), spec)
-
-
-class TestClassWeights:
-    PIXELS_C = torch.tensor([900, 90, 10])
-    SHARE_C = torch.tensor([0.9, 0.09, 0.01])
-
-    def test_none(self) -> None:
-        recipe = Recipe.model_validate({"loss": {"class_weights": "none"}})
-        assert class_weights(recipe, self.PIXELS_C) is None
-
-    @pytest.mark.parametrize(
-        ("loss", "expected_C"),
-        [
-            ({"class_weights": "enet"}, 1 / (1.02 + SHARE_C).log()),
-            ({"class_weights": "frequency", "frequency_power": 0.5}, SHARE_C**-0.5),
-            ({"class_weights": "frequency", "frequency_power": 0}, torch.ones(3)),
-        ],
-    )
-    def test_each_is_its_formula_with_mean_1_over_pixels(
-        self, loss: dict[str, Any], expected_C: Tensor
-    ) -> None:
-        found_C = class_weights(Recipe.model_validate({"loss": loss}), self.PIXELS_C)
-        assert found_C is not None
-        torch.testing.assert_close(found_C / found_C[0], expected_C / expected_C[0])
-        assert float((found_C * self.SHARE_C).sum()) == pytest.approx(1)
-
-    @pytest.mark.parametrize("kind", ["enet", "frequency"])
-    def test_a_class_without_pixels_weighs_no_more_than_the_rarest(self, kind: str) -> None:
-        recipe = Recipe.model_validate({"loss": {"class_weights": kind}})
-        with_C = class_weights(recipe, torch.tensor([900, 0, 90, 10]))
-        without_C = class_weights(recipe, self.PIXELS_C)
-        assert with_C is not None
-        assert without_C is not None
-        assert with_C[1] == with_C[3]
-        torch.testing.assert_close(with_C[[0, 2, 3]], without_C)
-
-    def test_no_pixel_at_all(self) -> None:
-        with pytest.raises(ConfigError, match="no labelled pixel"):
-            class_weights(Recipe(), torch.zeros(3))

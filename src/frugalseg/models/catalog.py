@@ -7,10 +7,11 @@ from types import MappingProxyType
 from typing import Any
 
 from frugalseg.core.errors import ConfigError, unknown
-from frugalseg.core.labels import MAX_CLASSES
 from frugalseg.models.enet import ENet, ENetConfig
 from frugalseg.models.frugalnet import FrugalNet, FrugalNetConfig
 from frugalseg.models.network import Network
+
+MAX_SCORES = 256  # what ids of one byte can tell apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,8 @@ class Architecture:
     def _check_ends(self) -> None:
         """What goes in and what comes out are the same question for every network."""
         classes, channels = self.settings.get("num_classes"), self.settings.get("channels", 3)
-        if type(classes) is not int or not 1 <= classes <= MAX_CLASSES:
-            raise ConfigError(f"num_classes must be 1 to {MAX_CLASSES}, got {classes!r}")
+        if type(classes) is not int or not 1 <= classes <= MAX_SCORES:
+            raise ConfigError(f"num_classes must be 1 to {MAX_SCORES}, got {classes!r}")
         if channels not in (1, 3):  # it may be a value of any type
             raise ConfigError(f"channels must be 1 (grey) or 3 (RGB), got {channels!r}")
 

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from frugalseg.core.errors import ConfigError
-from frugalseg.models.network import Network, resize
+from frugalseg.models.layers import resize
+from frugalseg.models.network import Network
 
 BN_EPS = 1e-3
 ASYMMETRIC = 0  # stands for "1x5 then 5x1" among the dilations below

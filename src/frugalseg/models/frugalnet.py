@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from frugalseg.core.errors import ConfigError
-from frugalseg.models.network import Network, conv1x1, conv3x3, resize
+from frugalseg.models.layers import conv, resize
+from frugalseg.models.network import Network, Outputs
 
 DILATIONS = (1, 2, 4, 8)
 WIDTHS = (0.2, 4.0)
@@ -68,9 +69,9 @@ class Block(nn.Module):
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
         inner = max(4, channels // 2)
-        self.narrow = conv1x1(channels, inner)
-        self.spread = conv3x3(inner, inner, dilation=dilation)
-        self.widen = conv1x1(inner, channels, relu=False)
+        self.narrow = conv(channels, inner, 1)
+        self.spread = conv(inner, inner, dilation=dilation)
+        self.widen = conv(inner, channels, 1, relu=False)
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x_NChw: Tensor) -> Tensor:
@@ -84,10 +85,10 @@ class Join(nn.Module):
 
     def __init__(self, coarse: int, fine: int, out: int) -> None:
         super().__init__()
-        self.coarse = conv1x1(coarse, out, relu=False)
-        self.fine = conv1x1(fine, out, relu=False)
+        self.coarse = conv(coarse, out, 1, relu=False)
+        self.fine = conv(fine, out, 1, relu=False)
         self.relu = nn.ReLU(inplace=True)
-        self.mix = conv3x3(out, out)
+        self.mix = conv(out, out)
 
     def forward(self, coarse_NChw: Tensor, fine_NCHW: Tensor) -> Tensor:
         """Return (N, out, H, W)."""
@@ -106,15 +107,13 @@ class FrugalNet(Network):
         self.num_classes, self.channels = config.num_classes, config.channels
         c2, c4, c8, c16 = (config.scaled(c) for c in CHANNELS)
         depth = config.depth
-        self.stage2 = conv3x3(config.channels, c2, stride=2)
-        self.stage4 = nn.Sequential(conv3x3(c2, c4, stride=2), Block(c4, 1))
+        self.stage2 = conv(config.channels, c2, stride=2)
+        self.stage4 = nn.Sequential(conv(c2, c4, stride=2), Block(c4, 1))
         self.stage8 = nn.Sequential(
-            conv3x3(c4, c8, stride=2), *(Block(c8, 1 + i % 2) for i in range(1 + depth))
+            conv(c4, c8, stride=2), *(Block(c8, 1 + i % 2) for i in range(1 + depth))
         )
         dilations = DILATIONS * depth
-        self.stage16 = nn.Sequential(
-            conv3x3(c8, c16, stride=2), *(Block(c16, d) for d in dilations)
-        )
+        self.stage16 = nn.Sequential(conv(c8, c16, stride=2), *(Block(c16, d) for d in dilations))
         self.context = nn.Conv2d(c16, c16, 1)  # no norm: one pixel a picture is no statistic
         self.relu = nn.ReLU(inplace=True)
         self.join8 = Join(c16, c8, c8)
@@ -126,10 +125,10 @@ class FrugalNet(Network):
         """Return logits at the output stride, (N, classes, ceil(H / 4), ceil(W / 4)) for 4."""
         return self._decode(*self._encode(image_NCHW))
 
-    def outputs(self, image_NCHW: Tensor) -> list[Tensor]:
+    def outputs(self, image_NCHW: Tensor) -> Outputs:
         """Add the auxiliary head at 1/16, which exists for training alone."""
         maps = self._encode(image_NCHW)
-        return [self._decode(*maps), self.auxiliary(maps[-1])]
+        return Outputs(self._decode(*maps), (self.auxiliary(maps[-1]),))
 
     def _encode(self, image_NCHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         quarter = self.stage4(self.stage2(image_NCHW))

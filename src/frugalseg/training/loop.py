@@ -12,13 +12,12 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from frugalseg.core.errors import ArtifactError, ConfigError, unknown
+from frugalseg.core.errors import ArtifactError
 from frugalseg.core.inputs import InputSpec
-from frugalseg.core.labels import IGNORE
 from frugalseg.data.dataset import Dataset
-from frugalseg.losses.catalog import LOSSES, Loss
-from frugalseg.models.network import Network, resize
+from frugalseg.models.network import Network
 from frugalseg.training.batches import Batch, normalise, steps_in_epoch, training_batches
+from frugalseg.training.objective import Objective
 from frugalseg.training.recipe import Recipe
 from frugalseg.training.schedule import rate
 
@@ -60,7 +59,7 @@ class Training:
         self.module, self.optimizer = self.fabric.setup(self.network, optimizer)
         self.module.mark_forward_method("outputs")
         self.averaged.to(self.fabric.device)
-        self.objective = _Objective(recipe, weights_C, self.fabric.device)
+        self.objective = Objective(recipe.loss, weights_C, self.fabric.device)
         self.step, self.elapsed_s = 0, 0.0
         self.reserved_s = 0.0
 
@@ -184,45 +183,3 @@ def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         {"params": plain, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=wish.lr, betas=wish.betas)
-
-
-class _Objective:
-    """Main loss plus a share of each auxiliary one."""
-
-    def __init__(self, recipe: Recipe, weights_C: Tensor | None, device: torch.device) -> None:
-        if recipe.loss.name not in LOSSES:
-            raise unknown("loss", recipe.loss.name, LOSSES)
-        self.loss: Loss = LOSSES[recipe.loss.name]
-        self.auxiliary, self.stride = recipe.loss.auxiliary, recipe.loss.stride
-        self.weights_C = None if weights_C is None else weights_C.to(device)
-
-    def __call__(self, outputs: list[Tensor], labels_NHW: Tensor, step: int) -> Tensor:
-        # Every other pixel, but not always the same ones: else labels sit half a pixel off.
-        first = step % self.stride
-        labels_Nhw = labels_NHW[:, first :: self.stride, first :: self.stride]
-        losses = [self._one(logits, labels_Nhw) for logits in outputs]
-        return losses[0] + self.auxiliary * sum(losses[1:], losses[0] * 0)
-
-    def _one(self, logits_NChw: Tensor, labels_NHW: Tensor) -> Tensor:
-        logits = resize(logits_NChw.float(), labels_NHW.shape[-2:])
-        return self.loss(logits, labels_NHW, ignore=IGNORE, weights_C=self.weights_C)
-
-
-def class_weights(recipe: Recipe, pixels_C: Tensor) -> Tensor | None:
-    """Return the weight of each class from its pixels in the training split; mean 1 over pixels.
-
-    "frequency": p^-power. "enet": 1 / ln(1.02 + p) (Paszke et al. 2016, section 5.2).
-    A class without pixels gets the largest weight of the others: it meets no pixel anyway.
-    """
-    if recipe.loss.class_weights == "none":
-        return None
-    if pixels_C.sum() == 0:
-        raise ConfigError("no labelled pixel in the training split")
-    share_C = pixels_C.double() / pixels_C.sum()
-    if recipe.loss.class_weights == "enet":
-        weights_C = 1 / torch.log(1.02 + share_C)
-    else:
-        weights_C = share_C.clamp(min=1e-9) ** -recipe.loss.frequency_power
-    present = pixels_C > 0
-    weights_C[~present] = weights_C[present].max()
-    return (weights_C / (weights_C * share_C).sum()).float()

@@ -70,13 +70,22 @@ class Schedule(Part):
     power: float = Field(default=0.9, gt=0)
 
 
-class Objective(Part):
-    """What is minimised. `stride` 2 compares at half size: a quarter of the work."""
+class LossTerms(Part):
+    """What is minimised. `stride` 2 compares at half size: a quarter of the work.
+
+    `auxiliary` weighs each head for training, `boundary` a head for edges, and `near_boundary` the
+    loss of the scores once more, only where that head sees an edge (PIDNet). With `shrink_labels`
+    the labels are brought to the size of each scores, nearest pixel (the cascade label guidance
+    of ICNet), instead of the scores to that of the labels.
+    """
 
     name: str = "cross_entropy"
     class_weights: Literal["none", "enet", "frequency"] = "frequency"
     frequency_power: float = Field(default=0.3, ge=0, le=1)
     auxiliary: float = Field(default=0.4, ge=0)
+    boundary: float = Field(default=1.0, ge=0)
+    near_boundary: float = Field(default=0.0, ge=0)
+    shrink_labels: bool = False
     stride: int = Field(default=2, ge=1, le=8)
 
 
@@ -115,7 +124,7 @@ class Recipe(Part):
     batch_size: int = Field(default=8, ge=2, le=1024)
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
-    loss: Objective = Objective()
+    loss: LossTerms = LossTerms()
     augment: Augment = Augment()
     average: float = Field(default=0.998, ge=0, lt=1, description="decay of averaged weights")
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"

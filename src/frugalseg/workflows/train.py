@@ -23,7 +23,8 @@ from frugalseg.metrics.scores import Scores
 from frugalseg.models.catalog import Architecture
 from frugalseg.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from frugalseg.training.log import RunLog
-from frugalseg.training.loop import Step, Training, class_weights
+from frugalseg.training.loop import Step, Training
+from frugalseg.training.objective import class_weights
 from frugalseg.training.recipe import Recipe, load_recipe, with_time
 from frugalseg.training.validation import score_split, torch_predictor
 
