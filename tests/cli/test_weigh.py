@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from frugalseg.models.catalog import MODELS
+
 Run = Callable[..., Any]
 KEYS = {"params", "macs", "weight_bytes", "peak_activation_bytes", "peak_at", "uncounted"}
 
@@ -92,3 +94,22 @@ class TestWhy:
         ended = cli(*self.WEIGH, "--device", "mcu-2mb", "--why", "--verify")
         assert ended.code == 2
         assert "give one of them" in ended.err
+
+
+class TestList:
+    def test_all_networks_with_their_settings(self, cli: Run) -> None:
+        ended = cli("weigh", "--list")
+        assert ended.code == 0
+        assert [line.split()[0] for line in ended.out.splitlines()[::2]] == sorted(MODELS)
+        assert "unpool=indices" in ended.out
+
+    def test_for_a_program(self, cli: Run) -> None:
+        told = json.loads(cli("weigh", "--list", "--json").out)
+        assert {each["name"] for each in told} == set(MODELS)
+        assert all(each["about"] for each in told)
+        assert told[0].keys() == {"name", "about", "settings"}
+
+    def test_nothing_to_weigh(self, cli: Run) -> None:
+        ended = cli("weigh")
+        assert ended.code == 2
+        assert "--list names the networks" in ended.err

@@ -1,3 +1,6 @@
+import re
+from typing import Any
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -57,6 +60,46 @@ class TestDeployVariant:
         assert "resize_bilinear" in kinds[1] - kinds[0]
         assert not any("greater" in kind or "select" in kind for kind in kinds[1])
 
-    def test_another_way_is_refused(self) -> None:
-        with pytest.raises(ConfigError, match="'indices' or 'bilinear', got 'nearest'"):
-            ENetConfig(num_classes=3, unpool="nearest")
+    def test_relu_leaves_no_slope(self) -> None:
+        nets = [ENet(ENetConfig(num_classes=3, act=act)) for act in ("prelu", "relu")]
+        slopes = [sum(isinstance(m, torch.nn.PReLU) for m in net.modules()) for net in nets]
+        assert slopes == [1 + 2 * 3 + 20 * 3, 0]
+
+    @pytest.mark.parametrize(
+        ("wrong", "told"),
+        [
+            ({"unpool": "nearest"}, "unpool must be 'indices' or 'bilinear', got 'nearest'"),
+            ({"act": "silu"}, "act must be 'prelu' or 'relu', got 'silu'"),
+            ({"depth": 0}, "depth must be 1 to 4, got 0"),
+            ({"decoder_depth": 1.5}, "decoder_depth must be 1 to 4, got 1.5"),
+            ({"width": 9}, "width must be 0.125 to 4.0, got 9"),
+        ],
+    )
+    def test_another_way_is_refused(self, wrong: dict[str, Any], told: str) -> None:
+        with pytest.raises(ConfigError, match=re.escape(told)):
+            ENetConfig(num_classes=3, **wrong)
+
+
+class TestSizes:
+    def test_width_scales_all_and_depth_the_middle(self) -> None:
+        def parameters(**settings: Any) -> int:
+            net = ENet(ENetConfig(num_classes=11, **settings))
+            return sum(p.numel() for p in net.parameters())
+
+        assert parameters(width=0.5) < parameters() / 3
+        assert parameters(depth=1) < parameters() - 100_000
+        decoders = [parameters(decoder_depth=n) for n in (1, 2, 3)]
+        assert decoders == sorted(decoders)
+        net = ENet(ENetConfig(num_classes=3, width=0.25, decoder_depth=1)).eval()
+        assert net(torch.randn(1, 3, 37, 53)).shape == (1, 3, 37, 53)
+
+
+class TestFirstStage:
+    def test_the_encoder_alone_scores_at_an_eighth_and_its_weights_fit_the_whole(self) -> None:
+        encoder = ENet(ENetConfig(num_classes=11, part="encoder"))
+        assert encoder.native(torch.randn(1, 3, 40, 64)).shape == (1, 11, 5, 8)
+        # 338,156 of the encoder and a 1x1 classifier of 128 x 11 + 11.
+        assert sum(p.numel() for p in encoder.parameters()) == 338_156 + 1_419
+        whole = ENet(ENetConfig(num_classes=11)).state_dict()
+        shared = {n for n in encoder.state_dict() if not n.startswith("classify8")}
+        assert all(whole[n].shape == encoder.state_dict()[n].shape for n in shared)

@@ -18,6 +18,7 @@ from frugalseg.training.checkpoint import (
     find_checkpoint,
     load_checkpoint,
     save_checkpoint,
+    start_from,
 )
 
 TINY = Architecture(name="frugalnet", settings={"num_classes": 2, "width": 0.25, "depth": 1})
@@ -156,3 +157,25 @@ class TestFinding:
     def test_nothing_there(self, tmp_path: Path) -> None:
         with pytest.raises(ArtifactError, match=r"expected a \.safetensors file or the folder"):
             load_checkpoint(tmp_path / "nowhere")
+
+
+class TestStarting:
+    def test_weights_are_taken_where_name_and_shape_fit(
+        self, saved: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        kept = load_checkpoint(saved)
+        settings = {**kept.architecture.settings, "num_classes": 7}
+        network = Architecture(name=kept.architecture.name, settings=settings).build()
+        with caplog.at_level("INFO", logger="frugalseg"):
+            start_from(network, saved)
+        own = network.state_dict()
+        same = [n for n in own if own[n].shape == kept.weights[n].shape]
+        assert all(torch.equal(own[n], kept.weights[n]) for n in same)
+        assert {n.partition(".")[0] for n in own.keys() - set(same)} == {"classify", "auxiliary"}
+        assert f"{len(same)} of {len(own)} tensors start from" in caplog.text
+        assert "fresh: auxiliary, classify" in caplog.text
+
+    def test_a_network_of_another_kind_is_refused(self, saved: Path) -> None:
+        network = Architecture(name="enet", settings={"num_classes": 3}).build()
+        with pytest.raises(ConfigError, match=r"no weight of .* fits this network"):
+            start_from(network, saved)

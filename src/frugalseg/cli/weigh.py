@@ -21,8 +21,8 @@ LISTED = 8
 
 def weigh(
     model: Annotated[
-        str, typer.Argument(help="Network of the catalog, checkpoint, or .tflite file.")
-    ],
+        str | None, typer.Argument(help="Network of the catalog, checkpoint, or .tflite file.")
+    ] = None,
     classes: Annotated[
         int | None, typer.Option(help="Number of classes; default: 11, or the checkpoint's own.")
     ] = None,
@@ -39,9 +39,17 @@ def weigh(
     ] = False,
     verify: options.Verify = False,
     pairs: options.Pairs = None,
+    list_: Annotated[
+        bool, typer.Option("--list", help="Name all networks and their settings.")
+    ] = False,
     json_: options.Json = False,
 ) -> None:
     """Count parameters, multiply-accumulates, bytes and peak memory before training."""
+    if list_:
+        _list(json_=json_)
+        return
+    if model is None:
+        raise ConfigError("name a network, a checkpoint or a file; --list names the networks")
     described: dict[str, Any] = {"classes": classes, "size": size, "set": _read(set or [])}
     if pairs and not verify:
         raise ConfigError("--pairs keeps what --verify measures: give both")
@@ -61,6 +69,19 @@ def weigh(
         _print_verdict(report)
     if report.fits is False:
         raise typer.Exit(1)
+
+
+def _list(*, json_: bool) -> None:
+    from frugalseg.models.catalog import MODELS
+
+    entries = {name: MODELS[name] for name in sorted(MODELS)}
+    if json_:
+        told = [{"name": n, "about": e.about, "settings": e.settings} for n, e in entries.items()]
+        print(json.dumps(told, indent=2))
+        return
+    for name, entry in entries.items():
+        settings = " ".join(f"{key}={value}" for key, value in entry.settings.items())
+        print(f"{name:<{max(map(len, entries))}}  {entry.about}\n    {settings}")
 
 
 def _verify(

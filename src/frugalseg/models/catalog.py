@@ -1,6 +1,7 @@
 """All networks. The key is the name of the file that holds the network."""
 
 import dataclasses
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -20,6 +21,17 @@ class Entry:
 
     config: Callable[..., Any]
     build: Callable[[Any], Network]
+
+    @property
+    def about(self) -> str:
+        """What it is and where it comes from, in one line."""
+        return (sys.modules[self.build.__module__].__doc__ or "").partition("\n")[0]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What can be set beside the number of classes and channels, and what it is by default."""
+        fields = dataclasses.fields(self.config)  # type: ignore[arg-type]
+        return {f.name: f.default for f in fields if f.name not in {"num_classes", "channels"}}
 
 
 MODELS: Mapping[str, Entry] = MappingProxyType(
@@ -47,7 +59,7 @@ class Architecture:
         if self.name not in MODELS:
             raise unknown("model", self.name, MODELS)
         entry = MODELS[self.name]
-        known = {field.name for field in dataclasses.fields(entry.config)}  # type: ignore[arg-type]
+        known = {"num_classes", "channels", *entry.settings}
         for setting in self.settings:
             if setting not in known:
                 raise unknown(f"setting of {self.name}", setting, known)

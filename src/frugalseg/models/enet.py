@@ -13,6 +13,7 @@ Two departures, neither of which changes what is computed:
   an operator for it. Where two pixels of a 2x2 window tie, both receive the value.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,42 +22,70 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from frugalseg.core.errors import ConfigError
-from frugalseg.models.layers import resize
+from frugalseg.models.layers import check_width, resize, scaled
 from frugalseg.models.network import Network
 
 BN_EPS = 1e-3
 ASYMMETRIC = 0  # stands for "1x5 then 5x1" among the dilations below
 STAGE = (1, 2, ASYMMETRIC, 4, 1, 8, ASYMMETRIC, 16)
+CHANNELS = (16, 64, 128)  # at 1/2, 1/4, 1/8
+
+Act = Callable[[int], nn.Module]
+
+CHOICES = {
+    "unpool": ("indices", "bilinear"),
+    "act": ("prelu", "relu"),
+    "part": ("whole", "encoder"),
+}
+DEPTHS = (1, 4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ENetConfig:
-    """Shape of an ENet. `unpool="bilinear"` is a deploy variant.
+    """Shape of an ENet; the defaults are the paper's.
 
-    With "indices" (the paper) the decoder puts each value back where the encoder's maximum was.
-    With "bilinear" it resizes instead: no comparison, no second copy of the encoder's map.
+    `width` scales all channels; `depth` is how often the eight bottlenecks at 1/8 stand;
+    `decoder_depth` is the number of bottlenecks at 1/4, with one less at 1/2.
+
+    `part="encoder"` is the first of the paper's two trainings: the encoder with a 1x1 classifier at
+    1/8. Its weights have the names that they have in the whole network, which starts from them.
+
+    Deploy variants: with `unpool="indices"` the decoder puts each value back where the encoder's
+    maximum was; with "bilinear" it resizes instead: no comparison, no second copy of the encoder's
+    map. `act="relu"` replaces the encoder's PReLU, which int8 engines run as two operators.
     """
 
     num_classes: int
     channels: int = 3
+    width: float = 1.0
+    depth: int = 2
+    decoder_depth: int = 2
     unpool: str = "indices"
+    act: str = "prelu"
+    part: str = "whole"
 
     def __post_init__(self) -> None:
-        if self.unpool not in {"indices", "bilinear"}:
-            raise ConfigError(f"unpool must be 'indices' or 'bilinear', got {self.unpool!r}")
+        check_width(self.width)
+        for name in ("depth", "decoder_depth"):
+            value = getattr(self, name)
+            if type(value) is not int or not DEPTHS[0] <= value <= DEPTHS[1]:
+                raise ConfigError(f"{name} must be {DEPTHS[0]} to {DEPTHS[1]}, got {value!r}")
+        for name, known in CHOICES.items():
+            if (value := getattr(self, name)) not in known:
+                raise ConfigError(f"{name} must be {known[0]!r} or {known[1]!r}, got {value!r}")
 
 
 class Initial(nn.Module):
     """3x3 stride-2 convolution to 13 channels beside a 2x2 max pooling of the image."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, c_out: int, act: Act) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, 16 - channels, 3, stride=2, padding=1)
-        self.norm = _norm(16)
-        self.act = nn.PReLU(16)
+        self.conv = nn.Conv2d(channels, c_out - channels, 3, stride=2, padding=1)
+        self.norm = _norm(c_out)
+        self.act = act(c_out)
 
     def forward(self, image_NCHW: Tensor) -> Tensor:
-        """Return (N, 16, ceil(H / 2), ceil(W / 2))."""
+        """Return (N, c_out, ceil(H / 2), ceil(W / 2))."""
         pooled = _max_pool(image_NCHW)
         out: Tensor = self.act(self.norm(torch.cat([self.conv(image_NCHW), pooled], dim=1)))
         return out
@@ -65,12 +94,9 @@ class Initial(nn.Module):
 class Bottleneck(nn.Module):
     """1x1 down, a middle convolution, 1x1 up; added to the input. Encoder: PReLU; decoder: ReLU."""
 
-    def __init__(
-        self, channels: int, *, dilation: int = 1, dropout: float = 0.0, prelu: bool = True
-    ) -> None:
+    def __init__(self, channels: int, act: Act, *, dilation: int = 1, dropout: float = 0.0) -> None:
         super().__init__()
         inner = channels // 4
-        act = nn.PReLU if prelu else _relu
         self.main = nn.Sequential(
             nn.Conv2d(channels, inner, 1, bias=False), _norm(inner), act(inner),
             *_middle(inner, dilation), _norm(inner), act(inner),
@@ -88,16 +114,16 @@ class Bottleneck(nn.Module):
 class Down(nn.Module):
     """Bottleneck that halves the map; hands out what `Up` needs to put values back."""
 
-    def __init__(self, c_in: int, c_out: int, *, dropout: float) -> None:
+    def __init__(self, c_in: int, c_out: int, act: Act, *, dropout: float) -> None:
         super().__init__()
         inner = c_out // 4
         self.more = c_out - c_in
         self.main = nn.Sequential(
-            nn.Conv2d(c_in, inner, 2, stride=2, bias=False), _norm(inner), nn.PReLU(inner),
-            *_middle(inner, 1), _norm(inner), nn.PReLU(inner),
+            nn.Conv2d(c_in, inner, 2, stride=2, bias=False), _norm(inner), act(inner),
+            *_middle(inner, 1), _norm(inner), act(inner),
             nn.Conv2d(inner, c_out, 1, bias=False), _norm(c_out), nn.Dropout2d(dropout),
         )  # fmt: skip
-        self.act = nn.PReLU(c_out)
+        self.act = act(c_out)
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Return (N, C_out, ceil(H / 2), ceil(W / 2))."""
@@ -161,26 +187,38 @@ class ENet(Network):
     def __init__(self, config: ENetConfig) -> None:
         super().__init__()
         self.num_classes, self.channels = config.num_classes, config.channels
-        self.initial = Initial(config.channels)
-        self.down1 = Down(16, 64, dropout=0.01)
-        self.stage1 = nn.Sequential(*(Bottleneck(64, dropout=0.01) for _ in range(4)))
-        self.down2 = Down(64, 128, dropout=0.1)
-        deep = partial(Bottleneck, 128, dropout=0.1)
-        self.stage2 = nn.Sequential(*(deep(dilation=d) for d in STAGE * 2))
-        self.up4 = Up(128, 64, unpool=config.unpool)
-        self.stage4 = nn.Sequential(*(Bottleneck(64, prelu=False) for _ in range(2)))
-        self.up5 = Up(64, 16, unpool=config.unpool)
-        self.stage5 = Bottleneck(16, prelu=False)
-        self.classify = nn.ConvTranspose2d(16, config.num_classes, 2, stride=2)
+        c2, c4, c8 = (scaled(c, config.width) for c in CHANNELS)
+        act = nn.PReLU if config.act == "prelu" else _relu
+        self.initial = Initial(config.channels, c2, act)
+        self.down1 = Down(c2, c4, act, dropout=0.01)
+        self.stage1 = nn.Sequential(*(Bottleneck(c4, act, dropout=0.01) for _ in range(4)))
+        self.down2 = Down(c4, c8, act, dropout=0.1)
+        deep = partial(Bottleneck, c8, act, dropout=0.1)
+        self.stage2 = nn.Sequential(*(deep(dilation=d) for d in STAGE * config.depth))
+        self.whole = config.part == "whole"
+        if not self.whole:
+            self.classify8 = nn.Conv2d(c8, config.num_classes, 1)
+            return
+        self.up4 = Up(c8, c4, unpool=config.unpool)
+        self.stage4 = nn.Sequential(*(Bottleneck(c4, _relu) for _ in range(config.decoder_depth)))
+        self.up5 = Up(c4, c2, unpool=config.unpool)
+        self.stage5 = nn.Sequential(
+            *(Bottleneck(c2, _relu) for _ in range(config.decoder_depth - 1))
+        )
+        self.classify = nn.ConvTranspose2d(c2, config.num_classes, 2, stride=2)
 
     def native(self, image_NCHW: Tensor) -> Tensor:
-        """Return logits at full size, (N, classes, H, W)."""
+        """Return logits at full size, (N, classes, H, W); of the encoder alone at 1/8."""
         half = self.initial(image_NCHW)
         quarter = self.stage1(self.down1(half))
         eighth = self.stage2(self.down2(quarter))
+        logits: Tensor
+        if not self.whole:
+            logits = self.classify8(eighth)
+            return logits
         raised = self.stage5(self.up5(self.stage4(self.up4(eighth, quarter)), half))
         height, width = image_NCHW.shape[-2:]
-        logits: Tensor = self.classify(raised)
+        logits = self.classify(raised)
         return logits if logits.shape[-2:] == (height, width) else logits[..., :height, :width]
 
 

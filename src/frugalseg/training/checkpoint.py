@@ -6,6 +6,7 @@ averages); `state.*` is what resuming needs besides: raw weights and optimizer m
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from frugalseg.core.errors import ArtifactError, FrugalsegError
+from frugalseg.core.errors import ArtifactError, ConfigError, FrugalsegError
 from frugalseg.core.files import complete_file
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.labels import LabelSpace
@@ -24,6 +25,8 @@ from frugalseg.models.network import Network
 
 VERSION = 1
 SUFFIX = ".safetensors"
+
+log = logging.getLogger("frugalseg")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +103,24 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise ArtifactError(f"cannot read the checkpoint {path}: {wrong!r}") from wrong
     except FrugalsegError as wrong:
         raise ArtifactError(f"cannot read the checkpoint {path}: {wrong}") from wrong
+
+
+def start_from(network: Network, path: Path) -> None:
+    """Copy the weights of a checkpoint into a network, where name and shape are the same.
+
+    What stays fresh (a classifier for other classes, a decoder that the checkpoint lacks) is
+    logged. Raises ArtifactError where the checkpoint cannot be read, ConfigError where nothing fits.
+    """
+    found, own = load_checkpoint(path).weights, network.state_dict()
+    taken = {n: t for n, t in found.items() if n in own and own[n].shape == t.shape}
+    if not taken:
+        raise ConfigError(f"no weight of {path} fits this network: it is of another kind")
+    network.load_state_dict(taken, strict=False)
+    fresh = sorted({name.partition(".")[0] for name in own.keys() - taken.keys()})
+    log.info(
+        "%d of %d tensors start from %s%s",
+        len(taken), len(own), path, f"; fresh: {', '.join(fresh)}" if fresh else "",
+    )  # fmt: skip
 
 
 def find_checkpoint(path: Path) -> Path:

@@ -126,6 +126,9 @@ class Recipe(Part):
     schedule: Schedule = Schedule()
     loss: LossTerms = LossTerms()
     augment: Augment = Augment()
+    start: str | None = Field(
+        default=None, description="checkpoint or run whose weights are taken where they fit"
+    )
     average: float = Field(default=0.998, ge=0, lt=1, description="decay of averaged weights")
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     compile: bool = Field(default=False, description="torch.compile; needs a C++ compiler")

@@ -21,7 +21,12 @@ from frugalseg.data.check import DataReport, check_dataset
 from frugalseg.data.dataset import Dataset
 from frugalseg.metrics.scores import Scores
 from frugalseg.models.catalog import Architecture
-from frugalseg.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from frugalseg.training.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+    start_from,
+)
 from frugalseg.training.log import RunLog
 from frugalseg.training.loop import Step, Training
 from frugalseg.training.objective import class_weights
@@ -123,7 +128,10 @@ class _Run:
         torch.manual_seed(recipe.seed)
         pixels_C = torch.tensor(report.split("train").pixels)
         weights_C = class_weights(recipe, pixels_C)
-        self.training = Training(self.architecture.build(), dataset, recipe, self.spec, weights_C)
+        network = self.architecture.build()
+        if recipe.start is not None and not resume:
+            start_from(network, Path(recipe.start))
+        self.training = Training(network, dataset, recipe, self.spec, weights_C)
         self.best_miou: float | None = None
         if resume:
             self._resume()
