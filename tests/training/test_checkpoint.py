@@ -166,7 +166,7 @@ class TestStarting:
         kept = load_checkpoint(saved)
         settings = {**kept.architecture.settings, "num_classes": 7}
         network = Architecture(name=kept.architecture.name, settings=settings).build()
-        with caplog.at_level("INFO", logger="frugalseg"):
+        with caplog.at_level("WARNING", logger="frugalseg"):
             start_from(network, saved)
         own = network.state_dict()
         same = [n for n in own if own[n].shape == kept.weights[n].shape]

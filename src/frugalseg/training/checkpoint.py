@@ -117,7 +117,7 @@ def start_from(network: Network, path: Path) -> None:
         raise ConfigError(f"no weight of {path} fits this network: it is of another kind")
     network.load_state_dict(taken, strict=False)
     fresh = sorted({name.partition(".")[0] for name in own.keys() - taken.keys()})
-    log.info(
+    log.warning(
         "%d of %d tensors start from %s%s",
         len(taken), len(own), path, f"; fresh: {', '.join(fresh)}" if fresh else "",
     )  # fmt: skip
