@@ -6,6 +6,7 @@ A table stands between `<!-- table: NAME -->` and `<!-- end -->`.
 """
 
 import argparse
+import ast
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,8 @@ from typing import Any
 from recording import read_records
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = (ROOT / "README.md",)
+DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "zoo.md")
+MODELS = ROOT / "src" / "frugalseg" / "models"
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -100,6 +102,51 @@ def estimates() -> str:
     return "\n".join(rows) + "\n"
 
 
+def zoo() -> str:
+    """One row for each network of the newest record of the zoo."""
+    head = [
+        "network", "parameters", "GMAC", "fp32, bytes", "int8, bytes", "peak int8, bytes",
+        "fits", "latency, times frugalnet",
+    ]  # fmt: skip
+    rows = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    file = [file for file in read_records() if file["theme"].startswith("zoo")][-1]
+    found = {record["name"]: record["value"] for record in file["records"]}
+    devices = sorted(set().union(*file["settings"]["fits"].values()))
+    for name in file["settings"]["networks"]:
+        fits = file["settings"]["fits"][name]
+        missing = [device for device in devices if device not in fits]
+        told = "all below" if not missing else "all but " + ", ".join(missing)
+        if len(missing) > len(fits):
+            told = ", ".join(fits)
+        ratio = found.get(f"{name}/latency_ratio")
+        cells = [
+            name,
+            f"{found[f'{name}/parameters']:,}",
+            f"{found[f'{name}/macs'] / 1e9:.3f}",
+            *(_or_none(found.get(f"{name}/{kind}_bytes")) for kind in ("fp32", "int8")),
+            f"{found[f'{name}/peak_activation_bytes']:,}",
+            told,
+            "none" if ratio is None else f"{ratio:.1f}",
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    rows += ["", f"Devices: {', '.join(devices)}. Measured on: {file['machine']}."]
+    return "\n".join(rows) + "\n"
+
+
+def networks() -> str:
+    """What each network is, where it comes from and where it departs: its module's docstring."""
+    told = []
+    for path in sorted(MODELS.glob("*.py")):
+        about = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        if path.stem not in PARTS:
+            told.append(f"### {path.stem}\n\n{about}\n")
+    return "\n" + "\n".join(told)
+
+
+def _or_none(value: int | None) -> str:
+    return "none" if value is None else f"{value:,}"
+
+
 def _pairs(records: Sequence[Mapping[str, Any]]) -> Mapping[str, tuple[list[int], list[int]]]:
     """Set the figures of each network beside each other: estimated, measured."""
     found = {record["name"]: record["value"] for record in records}
@@ -141,6 +188,7 @@ def _memory(records: Sequence[Mapping[str, Any]]) -> str:
     return f"{by_name['peak_activation_bytes']['value']:,} activations alone"
 
 
+PARTS = {"__init__", "catalog", "layers", "mobilenetv3", "network", "pyramid"}  # no networks
 RUNTIMES = {
     "estimates-imx500": "IMX500: run-time and model memory, networks not seen before",
     "estimates-rss": "LiteRT with XNNPACK: resident memory",
@@ -148,6 +196,7 @@ RUNTIMES = {
 }
 TABLES: Mapping[str, Callable[[], str]] = {
     "accuracy": accuracy, "bands": bands, "estimates": estimates, "latency": latency,
+    "networks": networks, "zoo": zoo,
 }  # fmt: skip
 
 if __name__ == "__main__":

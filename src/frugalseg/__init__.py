@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from frugalseg.workflows.evaluate import evaluate
     from frugalseg.workflows.export import export
     from frugalseg.workflows.fit import fit
+    from frugalseg.workflows.study_list import study_list
+    from frugalseg.workflows.study_run import study_run
+    from frugalseg.workflows.study_table import study_table
     from frugalseg.workflows.toolchain import (
         check_toolchains,
         install_toolchain,
@@ -40,6 +43,9 @@ __all__ = [
     "install_toolchain",
     "list_toolchains",
     "remove_toolchain",
+    "study_list",
+    "study_run",
+    "study_table",
     "train",
     "verify",
     "weigh",
@@ -56,6 +62,9 @@ _HOMES = {
     "install_toolchain": "frugalseg.workflows.toolchain",
     "list_toolchains": "frugalseg.workflows.toolchain",
     "remove_toolchain": "frugalseg.workflows.toolchain",
+    "study_list": "frugalseg.workflows.study_list",
+    "study_run": "frugalseg.workflows.study_run",
+    "study_table": "frugalseg.workflows.study_table",
     "train": "frugalseg.workflows.train",
     "verify": "frugalseg.workflows.verify",
     "weigh": "frugalseg.workflows.weigh",

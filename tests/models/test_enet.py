@@ -70,8 +70,8 @@ class TestDeployVariant:
         [
             ({"unpool": "nearest"}, "unpool must be 'indices' or 'bilinear', got 'nearest'"),
             ({"act": "silu"}, "act must be 'prelu' or 'relu', got 'silu'"),
-            ({"depth": 0}, "depth must be 1 to 4, got 0"),
-            ({"decoder_depth": 1.5}, "decoder_depth must be 1 to 4, got 1.5"),
+            ({"depth": 0}, "depth must be a whole number from 1 to 4, got 0"),
+            ({"decoder_depth": 1.5}, "decoder_depth must be a whole number from 1 to 4, got 1.5"),
             ({"width": 9}, "width must be 0.125 to 4.0, got 9"),
         ],
     )

@@ -16,6 +16,7 @@ from frugalseg.cli import (
     export,
     fit,
     segment,
+    study,
     toolchain,
     train,
     weigh,
@@ -50,6 +51,7 @@ def _main(
 
 app.add_typer(data.app, name="data")
 app.add_typer(devices.app, name="devices")
+app.add_typer(study.app, name="study")
 app.add_typer(toolchain.app, name="toolchain")
 app.command("demo")(demo.demo)
 app.command("fit")(fit.fit)

@@ -1,6 +1,6 @@
 """From the operators of the framework to those that LiteRT runs.
 
-* Batch norm after a convolution disappears into it; elsewhere it is a SUB, two MUL and an ADD.
+* Batch norm after a convolution disappears into it; elsewhere it is a depthwise one of one pixel.
 * ReLU and ReLU6 disappear into the operator before, if they alone read it.
 * Padding disappears if it is what TensorFlow calls SAME, else it is a PAD with a tensor of its
   own: PyTorch's symmetric padding of a strided convolution on an even side is of that kind.
@@ -94,13 +94,21 @@ def _same(window: Window, shape_NCHW: tuple[int, ...]) -> tuple[tuple[int, int],
     return pads[0], pads[1]
 
 
+def _is_same(window: Window, shape_NCHW: tuple[int, ...]) -> bool:
+    """Whether it is padded as SAME does; a window that rounds up pads the end by itself."""
+    same = _same(window, shape_NCHW)
+    if window.rounds_up:
+        return all(own[0] == its[0] for own, its in zip(window.padding, same, strict=True))
+    return window.padding == same
+
+
 def _explicit_pads(graph: Graph) -> Graph:
     tensors, ops = dict(graph.tensors), list[Op]()
     for op in graph.ops:
         shape = tensors[op.reads[0]].shape if op.reads else ()
         if op.window and any(map(any, op.window.padding)):
             padding = op.window.padding
-            if padding != _same(op.window, shape):
+            if not _is_same(op.window, shape):
                 (top, bottom), (left, right) = padding
                 name = f"{op.writes[0]} padded"
                 padded = (*shape[:2], shape[2] + top + bottom, shape[3] + left + right)
@@ -124,6 +132,23 @@ def _explicit_pads(graph: Graph) -> Graph:
 
 def _fold_norms(graph: Graph) -> Graph:
     return _fold(graph, CONVOLUTIONS, frozenset({"batch_norm"}))
+
+
+def _norms_alone(graph: Graph) -> Graph:
+    """Write each norm that is left as `export` does: a depthwise convolution of one pixel.
+
+    It counts no multiply-accumulates, as no norm does.
+    """
+
+    def written(op: Op) -> Op:
+        if op.kind != "batch_norm":
+            return op
+        channels, point = op.weight_elements, Window(kernel=(1, 1))
+        return replace(
+            op, kind="depthwise_conv_2d", bias_elements=channels, groups=channels, window=point
+        )
+
+    return replace(graph, ops=tuple(map(written, graph.ops)))
 
 
 def _fold_activations(graph: Graph) -> Graph:
@@ -264,18 +289,12 @@ def _spell_out(graph: Graph) -> Graph:
 
 
 STEPS = (
-    _compute_once, _fold_pads, _explicit_pads, _fold_norms, _spell_out, _fold_activations,
-    _name_depthwise, _float_islands, _requantise,
+    _compute_once, _fold_pads, _explicit_pads, _fold_norms, _norms_alone, _spell_out,
+    _fold_activations, _name_depthwise, _float_islands, _requantise,
 )  # fmt: skip
 
 # Operator -> (kind, reads, writes, whether it holds the per-channel numbers), in order.
 SPELLINGS: dict[str, tuple[tuple[str, tuple[str, ...], str, bool], ...]] = {
-    "batch_norm": (
-        ("sub", ("in",), "centred", True),
-        ("mul", ("centred",), "normed", True),
-        ("mul", ("normed",), "scaled", True),
-        ("add", ("scaled",), "out", True),
-    ),
     # A convolution before it takes in the addition and the relu6.
     "hard_sigmoid": (("relu6", ("in",), "clipped", False), ("mul", ("clipped",), "out", False)),
     "prelu": (

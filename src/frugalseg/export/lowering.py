@@ -35,6 +35,7 @@ def lower(network: Network) -> Network:
     """Return a copy in evaluation mode with batch norms folded and operators that files have."""
     lowered = copy.deepcopy(network).cpu().eval().requires_grad_(False)
     _fold_norms(lowered)
+    _norms_alone(lowered)
     _widen_transposed(lowered)
     return lowered
 
@@ -53,6 +54,22 @@ def _fold_norms(module: nn.Module) -> None:
         elif isinstance(norm, nn.BatchNorm2d) and isinstance(layer, nn.ConvTranspose2d):
             setattr(module, name, fuse_conv_bn_eval(layer, norm, transpose=True))
             setattr(module, after, nn.Identity())
+
+
+def _norms_alone(module: nn.Module) -> None:
+    """Write each batch norm that is left as a depthwise convolution of one pixel.
+
+    A converter writes four operators for it, each with a scale of its own; the convolution has one
+    scale per channel and takes in the activation after it.
+    """
+    for name, layer in module.named_children():
+        if isinstance(layer, nn.BatchNorm2d):
+            channels = layer.num_features
+            point = nn.Conv2d(channels, channels, 1, groups=channels, bias=False)
+            nn.init.ones_(point.weight)
+            setattr(module, name, fuse_conv_bn_eval(point.eval(), layer))
+        else:
+            _norms_alone(layer)
 
 
 def _widen_transposed(module: nn.Module) -> None:

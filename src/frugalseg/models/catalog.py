@@ -8,9 +8,23 @@ from types import MappingProxyType
 from typing import Any
 
 from frugalseg.core.errors import ConfigError, unknown
+from frugalseg.models.attendseg import AttendSeg, AttendSegConfig
+from frugalseg.models.bisenet import BiSeNet, BiSeNetConfig
+from frugalseg.models.bisenetv2 import BiSeNetV2, BiSeNetV2Config
+from frugalseg.models.cgnet import CGNet, CGNetConfig
+from frugalseg.models.dabnet import DABNet, DABNetConfig
+from frugalseg.models.ddrnet import DDRNet, DDRNetConfig
+from frugalseg.models.drbanet import DRBANet, DRBANetConfig
+from frugalseg.models.edgesegnet import EdgeSegNet, EdgeSegNetConfig
 from frugalseg.models.enet import ENet, ENetConfig
+from frugalseg.models.fastscnn import FastSCNN, FastSCNNConfig
 from frugalseg.models.frugalnet import FrugalNet, FrugalNetConfig
+from frugalseg.models.icnet import ICNet, ICNetConfig
+from frugalseg.models.lraspp import LRASPP, LRASPPConfig
 from frugalseg.models.network import Network
+from frugalseg.models.pidnet import PIDNet, PIDNetConfig
+from frugalseg.models.regseg import RegSeg, RegSegConfig
+from frugalseg.models.segformer import SegFormer, SegFormerConfig
 
 MAX_SCORES = 256  # what ids of one byte can tell apart
 
@@ -36,8 +50,22 @@ class Entry:
 
 MODELS: Mapping[str, Entry] = MappingProxyType(
     {
+        "attendseg": Entry(AttendSegConfig, AttendSeg),
+        "bisenet": Entry(BiSeNetConfig, BiSeNet),
+        "bisenetv2": Entry(BiSeNetV2Config, BiSeNetV2),
+        "cgnet": Entry(CGNetConfig, CGNet),
+        "dabnet": Entry(DABNetConfig, DABNet),
+        "ddrnet": Entry(DDRNetConfig, DDRNet),
+        "drbanet": Entry(DRBANetConfig, DRBANet),
+        "edgesegnet": Entry(EdgeSegNetConfig, EdgeSegNet),
         "enet": Entry(ENetConfig, ENet),
+        "fastscnn": Entry(FastSCNNConfig, FastSCNN),
         "frugalnet": Entry(FrugalNetConfig, FrugalNet),
+        "icnet": Entry(ICNetConfig, ICNet),
+        "lraspp": Entry(LRASPPConfig, LRASPP),
+        "pidnet": Entry(PIDNetConfig, PIDNet),
+        "regseg": Entry(RegSegConfig, RegSeg),
+        "segformer": Entry(SegFormerConfig, SegFormer),
     }
 )
 

@@ -21,9 +21,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from frugalseg.core.errors import ConfigError
-from frugalseg.models.layers import check_width, resize, scaled
+from frugalseg.models.layers import resize, scaled
 from frugalseg.models.network import Network
+from frugalseg.models.settings import check_choice, check_whole, check_width
 
 BN_EPS = 1e-3
 ASYMMETRIC = 0  # stands for "1x5 then 5x1" among the dilations below
@@ -67,12 +67,9 @@ class ENetConfig:
     def __post_init__(self) -> None:
         check_width(self.width)
         for name in ("depth", "decoder_depth"):
-            value = getattr(self, name)
-            if type(value) is not int or not DEPTHS[0] <= value <= DEPTHS[1]:
-                raise ConfigError(f"{name} must be {DEPTHS[0]} to {DEPTHS[1]}, got {value!r}")
+            check_whole(name, getattr(self, name), DEPTHS)
         for name, known in CHOICES.items():
-            if (value := getattr(self, name)) not in known:
-                raise ConfigError(f"{name} must be {known[0]!r} or {known[1]!r}, got {value!r}")
+            check_choice(name, getattr(self, name), known)
 
 
 class Initial(nn.Module):

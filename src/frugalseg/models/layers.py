@@ -10,10 +10,6 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from frugalseg.core.errors import ConfigError
-
-WIDTHS = (0.125, 4.0)
-
 
 def resize(x_NChw: Tensor, size: Sequence[int]) -> Tensor:
     """Resize bilinearly with half-pixel centres, as every engine does; no-op if it fits."""
@@ -29,13 +25,6 @@ def scaled(channels: int, width: float, *, multiple: int = 8) -> int:
     (13, 32, 8, 152)
     """
     return channels if width == 1 else max(multiple, round(channels * width / multiple) * multiple)
-
-
-def check_width(width: object, name: str = "width") -> None:
-    """Raise ConfigError where a factor for channels is no number from 0.125 to 4."""
-    low, high = WIDTHS
-    if isinstance(width, bool) or not isinstance(width, int | float) or not low <= width <= high:
-        raise ConfigError(f"{name} must be {low} to {high}, got {width!r}")
 
 
 class SameConv(nn.Conv2d):
@@ -72,15 +61,11 @@ class SameConv(nn.Conv2d):
 
 
 def max_pool(x_NCHW: Tensor, kernel: int = 3, *, stride: int = 2) -> Tensor:
-    """Return the maxima of windows that SAME places, (N, C, ceil(H / stride), ceil(W / stride)).
-
-    What is padded is zero: for maps that a ReLU made, or kernels that need no padding.
-    """
-    top, bottom = _same(x_NCHW.shape[-2], kernel - 1, stride)
-    left, right = _same(x_NCHW.shape[-1], kernel - 1, stride)
-    if top or bottom or left or right:
-        x_NCHW = F.pad(x_NCHW, (left, right, top, bottom))
-    return F.max_pool2d(x_NCHW, kernel, stride)
+    """Return the maxima of windows that SAME places, (N, C, ceil(H / stride), ceil(W / stride))."""
+    top, _ = _same(x_NCHW.shape[-2], kernel - 1, stride)
+    left, _ = _same(x_NCHW.shape[-1], kernel - 1, stride)
+    # Rounding up lets the last window stick out at the end, by what SAME would pad there.
+    return F.max_pool2d(x_NCHW, kernel, stride, (top, left), ceil_mode=True)
 
 
 def _same(side: int, reach: int, stride: int) -> tuple[int, int]:

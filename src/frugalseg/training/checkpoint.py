@@ -109,7 +109,8 @@ def start_from(network: Network, path: Path) -> None:
     """Copy the weights of a checkpoint into a network, where name and shape are the same.
 
     What stays fresh (a classifier for other classes, a decoder that the checkpoint lacks) is
-    logged. Raises ArtifactError where the checkpoint cannot be read, ConfigError where nothing fits.
+    logged. Raises ArtifactError where the checkpoint cannot be read, ConfigError where nothing
+    fits.
     """
     found, own = load_checkpoint(path).weights, network.state_dict()
     taken = {n: t for n, t in found.items() if n in own and own[n].shape == t.shape}

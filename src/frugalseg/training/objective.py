@@ -44,7 +44,9 @@ class Objective:
     def _one(self, logits_NChw: Tensor, labels_NHW: Tensor) -> Tensor:
         logits = logits_NChw.float()
         if self.terms.shrink_labels:
-            small = F.interpolate(labels_NHW[:, None].float(), size=list(logits.shape[-2:]))
+            size = list(logits.shape[-2:])
+            # The pixel nearest to the centre of each cell, not that in its corner.
+            small = F.interpolate(labels_NHW[:, None].float(), size=size, mode="nearest-exact")
             labels_NHW = small[:, 0].long()
         else:
             logits = resize(logits, labels_NHW.shape[-2:])

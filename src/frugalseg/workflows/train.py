@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,10 @@ LONG_SIDE = 640
 LOG_ROWS = 200
 
 log = logging.getLogger("frugalseg")
+
+
+class StoppedError(Exception):
+    """Training was told to stop before its end; what was done is saved."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,13 +110,21 @@ def train_on(
     out: Path,
     resume: bool,
     progress: Progress,
+    stop: Callable[[], bool] = lambda: False,
 ) -> TrainResult:
-    """Train on a data set that is open and checked."""
+    """Train on a data set that is open and checked.
+
+    Asked after each step; once `stop` says so, the run is saved and StoppedError raised: resumed,
+    it goes on as if it had not been stopped.
+    """
     run = _Run(dataset, report, recipe, out, resume)
     training = run.training
     with RunLog(out, from_step=training.step) as rows:
         for step in training.steps():
             run.after(step, rows, progress)
+            if stop() and step.progress < 1:
+                run.save_last()
+                raise StoppedError
         return run.finish(rows, progress)
 
 

@@ -1,0 +1,68 @@
+"""Every network of the catalog goes all the way: trained a little, exported through the gate."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from frugalseg.models.catalog import MODELS
+from frugalseg.workflows.export import export
+from frugalseg.workflows.train import train
+
+Once = Callable[[str, Callable[[Path], object]], Path]
+COLORS = np.array([(90, 90, 90), (200, 60, 40), (40, 90, 210)])
+
+
+RECIPE = (
+    "input=64x64", "length.steps=150", "batch_size=4", "validations=1", "average=0.9",
+    "augment.scale=[1, 1]", "augment.color=0", "optimizer.lr=1e-2", "loss.class_weights=none",
+)  # fmt: skip
+NARROW = 0.5
+LEARNT = 0.5  # mIoU of a network whose gate means something: more than ground and one of two boxes
+MAY_LOSE = 2.0  # mIoU points; four pictures of 64x64 are few
+
+
+@pytest.fixture(scope="session")
+def scenes(once: Once) -> Path:
+    """Pictures with a red and a blue box on grey each."""
+    return once("scenes", _draw)
+
+
+def _draw(root: Path) -> None:
+    for split, count in (("train", 12), ("val", 4)):
+        for kind in ("images", "masks"):
+            (root / kind / split).mkdir(parents=True)
+        for number in range(count):
+            random = np.random.default_rng((number, count))
+            labels_HW = np.zeros((64, 64), np.uint8)
+            for label in (1, 2):
+                y, x = random.integers(0, 32, 2)
+                labels_HW[y : y + 28, x : x + 28] = label
+            noise_HWC = random.integers(-20, 21, (64, 64, 3))
+            image_HWC = (COLORS[labels_HW] + noise_HWC).clip(0, 255).astype(np.uint8)
+            Image.fromarray(image_HWC).save(root / "images" / split / f"{number}.png")
+            Image.fromarray(labels_HW).save(root / "masks" / split / f"{number}.png")
+    names = yaml.safe_dump({"names": ["ground", "red", "blue"], "background": 0})
+    (root / "labels.yaml").write_text(names, encoding="utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_every_network_passes_the_gate_in_all_formats(
+    name: str, scenes: Path, tmp_path: Path
+) -> None:
+    settings = [f"model.name={name}"]
+    if "width" in MODELS[name].settings:
+        settings.append(f"model.settings.width={NARROW}")
+    run = train(scenes, tmp_path / "run", set=(*RECIPE, *settings))
+    assert run.scores.miou > LEARNT
+    formats = ("litert_int8", "litert", "onnx")
+    found = export(
+        run.folder, scenes, tmp_path / "artifact", to=formats, tolerance=MAY_LOSE, calibration=12
+    )
+    assert [file.path for file in found.manifest.files] == [
+        "model.int8.tflite", "model.fp32.tflite", "model.fp32.onnx",
+    ]  # fmt: skip
