@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from frugalseg.cost.fuse import fuse
@@ -8,8 +10,8 @@ STRIDED = Window(kernel=(3, 3), stride=(2, 2))
 Pads = tuple[tuple[int, int], tuple[int, int]]
 
 
-def op(name: str, kind: str, reads: str, write: str) -> Op:
-    return Op(name=name, kind=kind, reads=tuple(reads), writes=(write,))
+def op(name: str, kind: str, reads: str, write: str, **facts: Any) -> Op:
+    return Op(name=name, kind=kind, reads=tuple(reads), writes=(write,), **facts)
 
 
 def padded_conv(pads: Pads, *, side: int = 8) -> list[str]:
@@ -74,16 +76,19 @@ def test_an_activation_stays_if_something_else_reads_before_it() -> None:
     assert [o.kind for o in fuse(graph).ops] == ["conv_2d", "relu", "add"]
 
 
-def test_a_norm_by_itself_is_spelled_out() -> None:
+def test_a_norm_by_itself_is_a_depthwise_convolution_that_takes_in_the_activation() -> None:
     shapes = dict.fromkeys("abcd", (1, 4, 8, 8))
     graph = chain(
         op("pool", "average_pool_2d", "a", "b"),
-        op("norm", "batch_norm", "b", "c"),
+        op("norm", "batch_norm", "b", "c", params=8, weight_elements=4),
         op("relu", "relu", "c", "d"),
         shapes=shapes,
     )
-    kinds = [o.kind for o in fuse(graph).ops]
-    assert kinds == ["average_pool_2d", "sub", "mul", "mul", "add"]
+    pool, norm = fuse(graph).ops
+    assert (pool.kind, norm.kind, norm.reads, norm.writes) == (
+        "average_pool_2d", "depthwise_conv_2d", ("b",), ("d",),
+    )  # fmt: skip
+    assert (norm.params, norm.weight_elements, norm.bias_elements, norm.groups) == (8, 4, 4, 4)
 
 
 def test_prelu_is_spelled_out_as_litert_computes_it() -> None:

@@ -11,7 +11,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from frugalseg.core.errors import ConfigError
 from frugalseg.core.inputs import InputSpec
-from frugalseg.export.litert_int8 import export_litert_int8, share_ranges
+from frugalseg.export.litert_int8 import export_litert_int8, share_ranges, widen_empty
 from frugalseg.models.catalog import Architecture
 from frugalseg.models.layers import resize
 from frugalseg.models.network import Network
@@ -196,6 +196,43 @@ def test_a_join_needs_no_quantize_and_the_scores_stay(tmp_path: Path, operators:
     assert "QUANTIZE" not in operators(path)
     assert [op.kind for op in trace(network, spec).ops].count("quantize") == 0
     assert _correlation(network, spec, path, some[0]) > 0.99
+
+
+class Asleep(Network):
+    """Adds a branch whose ReLU lets nothing through."""
+
+    channels = num_classes = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.inner, self.last = (torch.nn.Conv2d(3, 3, 1) for _ in range(3))
+        torch.nn.init.constant_(self.inner.bias, -1e3)  # type: ignore[arg-type]
+
+    def native(self, image_NCHW: torch.Tensor) -> torch.Tensor:
+        first = self.first(image_NCHW)
+        out: torch.Tensor = first + self.last(torch.relu(self.inner(first)))
+        return out
+
+
+@pytest.mark.slow
+def test_a_map_that_no_picture_wakes_does_not_spoil_the_file(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    spec, path, network = InputSpec(height=16, width=24), tmp_path / "m.tflite", Asleep().eval()
+    some = pictures(spec)
+    export_litert_int8(network, spec, path, pictures=some)
+    assert _correlation(network, spec, path, some[0]) > 0.99
+
+
+def test_only_maps_that_are_zero_everywhere_get_a_range() -> None:
+    bounds = {"dead": (0, 0), "faint": (-1e-7, 1e-7), "small": (0, 1e-3), "below": (-3, -2)}
+    ranges = {
+        n: {"min": np.array([a], np.float32), "max": np.array([b], np.float32)}
+        for n, (a, b) in bounds.items()
+    }
+    widen_empty(ranges)
+    found = {name: float(both["max"][0]) for name, both in ranges.items()}
+    assert found == pytest.approx({"dead": 1, "faint": 1, "small": 1e-3, "below": -2})
+    assert all(both["max"].dtype == np.float32 for both in ranges.values())
 
 
 def test_without_pictures_there_is_nothing_to_calibrate_on(

@@ -60,7 +60,7 @@ def test_scores_leave_at_a_quarter() -> None:
 
 
 def test_width_decoder_and_depth_change_the_shape() -> None:
-    net = build(width=0.5, decoder=0.5, depth=2)
+    net = build(width=0.5, decoder_width=0.5, depth=2)
     widths = [len(net.get_parameter(f"stages.{i}.0.0.weight")) for i in range(3)]
     blocks = [sum(isinstance(m, Condenser) for m in stage.modules()) for stage in net.stages]
     assert (widths, blocks) == ([32, 64, 80], [4, 8, 8])
@@ -71,7 +71,7 @@ def test_width_decoder_and_depth_change_the_shape() -> None:
     ("wrong", "message"),
     [
         ({"width": 9}, "width must be 0.125 to 4.0, got 9"),
-        ({"decoder": 0}, "decoder must be 0.125 to 4.0, got 0"),
+        ({"decoder_width": 0}, "decoder_width must be 0.125 to 4.0, got 0"),
         ({"depth": 0}, "depth must be a whole number from 1 to 4, got 0"),
         ({"depth": True}, "depth must be a whole number from 1 to 4, got True"),
     ],

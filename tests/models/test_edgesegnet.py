@@ -55,7 +55,7 @@ def test_what_lies_outside_is_no_maximum_of_a_negative_map(
 
 
 def test_width_and_decoder_scale_channels() -> None:
-    net = build(width=0.5, decoder=0.5)
+    net = build(width=0.5, decoder_width=0.5)
     assert (net.stem.out_channels, net.classify.in_channels) == (8, 56)
 
 
@@ -63,7 +63,7 @@ def test_width_and_decoder_scale_channels() -> None:
     ("wrong", "message"),
     [
         ({"width": 0.1}, "width must be 0.125 to 4.0, got 0.1"),
-        ({"decoder": None}, "decoder must be 0.125 to 4.0, got None"),
+        ({"decoder_width": None}, "decoder_width must be 0.125 to 4.0, got None"),
         ({"output_stride": 2}, "output_stride must be 1 or 4, got 2"),
     ],
 )

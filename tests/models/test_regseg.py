@@ -101,11 +101,11 @@ class TestSettings:
         assert build(width=width).eval()(torch.randn(1, 3, 33, 48)).shape == (1, 11, 33, 48)
 
     def test_the_decoder_can_be_made_smaller_by_itself(self) -> None:
-        small, usual = empty(decoder=0.5), empty()
+        small, usual = empty(decoder_width=0.5), empty()
         assert count(small.stage16) == count(usual.stage16)
         assert count(small.join8) < count(usual.join8)
 
-    @pytest.mark.parametrize("wrong", [{"width": 5}, {"decoder": 0}, {"dilation": 15}])
+    @pytest.mark.parametrize("wrong", [{"width": 5}, {"decoder_width": 0}, {"dilation": 15}])
     def test_what_cannot_be_is_refused(self, wrong: dict[str, Any]) -> None:
         with pytest.raises(ConfigError, match=f"{next(iter(wrong))} must be"):
             RegSegConfig(num_classes=3, **wrong)

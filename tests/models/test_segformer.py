@@ -151,7 +151,7 @@ def test_relu_takes_the_same_weights_and_needs_no_operator_of_its_own() -> None:
 
 
 def test_width_and_decoder_scale_channels() -> None:
-    narrow = build(width=0.25, decoder=2.0)
+    narrow = build(width=0.25, decoder_width=2.0)
     widths = [len(narrow.get_parameter(f"stages.{i}.0.weight")) for i in range(4)]
     assert widths == [8, 16, 40, 64]
     assert narrow.classify.in_channels == 128
@@ -162,7 +162,7 @@ def test_width_and_decoder_scale_channels() -> None:
     [
         ({"size": "b6"}, "size must be one of b0, b1, b2, got 'b6'"),
         ({"width": 5}, "width must be 0.125 to 4.0, got 5"),
-        ({"decoder": "wide"}, "decoder must be 0.125 to 4.0, got 'wide'"),
+        ({"decoder_width": "wide"}, "decoder_width must be 0.125 to 4.0, got 'wide'"),
         ({"act": "swish"}, "act must be 'gelu' or 'relu', got 'swish'"),
         ({"head": "mean"}, "head must be 'concat' or 'sum', got 'mean'"),
     ],

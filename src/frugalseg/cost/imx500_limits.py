@@ -23,6 +23,8 @@ def objections(graph: Graph) -> Iterator[tuple[Op, str]]:
     for op in graph.ops:
         if op.spread is not None and any(map(any, op.spread.padding)):
             yield op, "takes no transposed convolution with padding"
+        if op.spread is not None and op.groups > 1:
+            yield op, "takes no transposed convolution in groups"
         if op.window is None:
             continue
         sides = graph.tensors[op.reads[0]].shape[-2:]

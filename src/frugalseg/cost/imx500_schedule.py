@@ -17,6 +17,7 @@ from frugalseg.cost.imx500_weights import even_kernel, is_folded, reads_rows
 NARROW = 16  # a convolution writes as many channels, or fewer, by rows
 INPUT_EXTRA = 4 * 1024
 PACKING = 64 * 1024  # beside a convolution that writes by rows
+MOST_SPREAD = 8  # channels of a group; of 10 and more, weights are not spread out
 LABEL_BYTES = 2
 MOST_AT_ONCE = 2**15  # pixels that a mean goes over; 128 x 192 were few, 256 x 256 were too many
 
@@ -100,6 +101,12 @@ def _arithmetic(layer: Layer, net: Layers, schedule: Schedule) -> None:
 
 def _softmax(layer: Layer, net: Layers, schedule: Schedule) -> None:
     _in_form(Form.ROWS, layer, net, schedule)
+
+
+def _norm(layer: Layer, net: Layers, schedule: Schedule) -> None:
+    read = schedule.turned(layer.reads[0], Form.BLOCKS, layer.op.name)
+    made = schedule.make(layer.writes, net.maps[layer.writes], Form.BLOCKS)
+    schedule.step(layer.op.name, (read,), made, scratch=PACKING)
 
 
 def _mean(layer: Layer, net: Layers, schedule: Schedule) -> None:
@@ -210,10 +217,11 @@ def _grouped(layer: Layer, net: Layers, schedule: Schedule) -> None:
     """Weights are spread out; groups of many channels are done like dense convolutions."""
     sides, kernel = net.maps[layer.reads[0]], max(layer.window.kernel)
     each = sides.channels // layer.op.groups
-    spread = 8 * (kernel + 1) ** 2 if each < NARROW else 0
+    spread = 8 * (kernel + 1) ** 2 if each <= MOST_SPREAD else 0
+    wide = sides.blocks if each == 1 else sides.channels
     read = schedule.turned(layer.reads[0], Form.BLOCKS, layer.op.name)
     made = schedule.make(layer.writes, net.maps[layer.writes], Form.BLOCKS)
-    schedule.step(layer.op.name, (read,), made, scratch=sides.blocks * (spread + each))
+    schedule.step(layer.op.name, (read,), made, scratch=whole_blocks(wide * (spread + each)))
 
 
 def _resize(layer: Layer, net: Layers, schedule: Schedule) -> None:
@@ -264,6 +272,7 @@ STEPS: Mapping[str, Callable[[Layer, Layers, Schedule], None]] = {
     "concatenation": _concatenation,
     "conv_2d": _convolution,
     "depthwise_conv_2d": _convolution,
+    "layer_norm": _norm,
     "mean": _mean,
     "resize_bilinear": _resize,
     "resize_nearest_neighbor": _resize,

@@ -1,20 +1,23 @@
 """Model memory of the IMX500: what the converter stores for each layer, in bytes.
 
-Found by measuring (imxconv-pt 3.19.2, 8-bit weights): weights lie in blocks of 32 x 32 channels,
-each output channel has six bytes beside them, and some operators bring a table.
+Found by measuring (imxconv-pt 3.19.2): weights lie in blocks of 32 x 32 channels, each output
+channel has six bytes beside them, and some operators bring a table. Weights of 4 or 2 bits are
+packed into bytes, but for convolutions that read fewer than 32 channels with a square kernel.
 """
 
 from math import ceil, prod
 
-from frugalseg.cost.imx500_layers import ARITHMETIC, Layer, Layers
+from frugalseg.cost.imx500_layers import ARITHMETIC, POINT, Layer, Layers, is_parted
 from frugalseg.cost.imx500_maps import BLOCK, Map, whole_blocks
 
 CHANNEL = 6  # bytes beside the weights of an output channel
-OF_SIGNED, OF_UNSIGNED = 4, 16  # more of them for a transposed convolution of such a map
+SPREAD = 4  # more for a transposed convolution; of a map without signs, for each of its phases
 ON_VECTOR = 9  # the same where the map is one pixel
 TABLE = 512
 VECTOR_TABLE = 64  # more for a vector
+PRODUCT = 160  # bytes of a product of matrices, and two for each column
 SMALL = 3  # side of a kernel
+BYTE = 8  # bits
 FIXED = {"average_pool_2d": 1024, "softmax": 1024}
 MOST_ADDED = 10_000  # weights; 9,856 more were accepted, 10,080 were not
 CURVED = ("gelu", "hard_sigmoid", "hard_swish", "logistic", "silu", "tanh")
@@ -22,22 +25,22 @@ SMOOTH = frozenset({"gelu", "hard_swish", "leaky_relu", "silu"})  # a little bel
 CURVES = {**dict.fromkeys(CURVED, TABLE), "leaky_relu": TABLE + 64}
 
 
-def model_bytes(net: Layers) -> int:
-    """Sum up the layers and what the outputs add."""
+def model_bytes(net: Layers, bits: int = BYTE) -> int:
+    """Sum up the layers, with weights of 2, 4 or 8 bits, and what the outputs add."""
     images = sum(net.maps[name].pixels > 1 for name in net.outputs)
-    return sum(layer_bytes(layer, net) for layer in net.layers) + BLOCK * images
+    return sum(layer_bytes(layer, net, bits) for layer in net.layers) + BLOCK * images
 
 
-def layer_bytes(layer: Layer, net: Layers) -> int:
-    """Bytes of one layer."""
+def layer_bytes(layer: Layer, net: Layers, bits: int = BYTE) -> int:
+    """Bytes of one layer, with weights of 2, 4 or 8 bits."""
     curve = CURVES.get(layer.activation or layer.op.kind, 0)
     if curve and layer.activation and net.maps[layer.writes].pixels == 1:
         curve += VECTOR_TABLE
     if layer.is_grouped:
-        return _grouped(layer, net) + 2 * curve
+        return _grouped(layer, net, bits) + 2 * curve
     if layer.is_dense:
-        return _dense(layer, net) + curve + (TABLE if layer.adds else 0)
-    return curve + _other(layer, net)
+        return _dense(layer, net, bits) + curve + (TABLE if layer.adds else 0)
+    return curve + _other(layer, net, bits)
 
 
 def is_folded(layer: Layer, net: Layers) -> bool:
@@ -71,35 +74,53 @@ def stays_wide(layer: Layer, net: Layers) -> bool:
     return strided and net.maps[layer.reads[0]].channels < BLOCK
 
 
-def _dense(layer: Layer, net: Layers) -> int:
+def _dense(layer: Layer, net: Layers, bits: int) -> int:
     before, after = net.maps[layer.reads[0]], net.maps[layer.writes]
-    taps, channels = prod(layer.window.kernel), before.channels
-    if channels < BLOCK and len({*layer.window.kernel}) == 1:
-        taps = prod(even_kernel(side) for side in layer.window.kernel)
     if before.pixels == 1:
-        return (channels + channels % 2 + ON_VECTOR) * after.blocks
-    wide = stays_wide(layer, net)
+        return _on_vector(before, after, bits)
+    taps, channels = prod(layer.window.kernel), before.channels
+    is_square = len({*layer.window.kernel}) == 1
+    if channels < BLOCK and is_square:
+        taps = prod(even_kernel(side) for side in layer.window.kernel)
+    wide = stays_wide(layer, net) and bits == BYTE
     if wide or is_folded(layer, net):
         taps = prod(ceil(side / layer.stride) for side in layer.window.kernel)
         channels = (before.blocks if wide else channels) * layer.stride**2
-    return (taps * whole_blocks(channels) + CHANNEL) * after.blocks
+    weights = taps * whole_blocks(channels)
+    is_packed = channels >= BLOCK or not is_square
+    return ((weights * bits // BYTE if is_packed else weights) + CHANNEL) * after.blocks
 
 
-def _grouped(layer: Layer, net: Layers) -> int:
-    after = net.maps[layer.writes]
+def _grouped(layer: Layer, net: Layers, bits: int) -> int:
+    """A byte holds weights of several channels; these fill whole blocks of bytes."""
+    after, taps = net.maps[layer.writes], prod(side + 1 for side in layer.window.kernel)
     each = net.maps[layer.reads[0]].channels // layer.op.groups
-    return after.blocks * (each * prod(side + 1 for side in layer.window.kernel) + CHANNEL)
+    if is_parted(layer, net.maps):
+        dense = prod(layer.window.kernel) * whole_blocks(each) + CHANNEL
+        return layer.op.groups * dense * whole_blocks(after.channels // layer.op.groups)
+    blocks = ceil(after.blocks * each * bits / BYTE / BLOCK)
+    return blocks * BLOCK * taps + CHANNEL * after.blocks
 
 
-def _other(layer: Layer, net: Layers) -> int:
+def _on_vector(before: Map, after: Map, bits: int) -> int:
+    row = ceil(before.channels * bits / BYTE)
+    return (row + row % 2 + ON_VECTOR) * after.blocks
+
+
+def _other(layer: Layer, net: Layers, bits: int) -> int:
     kind, before, after = layer.op.kind, net.maps[layer.reads[0]], net.maps[layer.writes]
     size = FIXED.get(kind, 0)
     if kind == "transpose_conv":
         taps = layer.op.weight_elements // (before.channels * after.channels)
-        beside = CHANNEL + (OF_SIGNED if _is_signed(layer.reads[0], net) else OF_UNSIGNED)
-        size = (taps * before.blocks + beside) * after.blocks
+        is_signed = _is_signed(layer.reads[0], net)
+        phases = 1 if is_signed else prod((layer.op.spread or POINT).stride)
+        size = (taps * before.blocks * bits // BYTE + CHANNEL + SPREAD * phases) * after.blocks
     elif kind == "fully_connected":
-        size = (before.channels + before.channels % 2 + ON_VECTOR) * after.blocks
+        size = _on_vector(before, after, bits)
+    elif kind == "layer_norm":
+        size = TABLE + CHANNEL * after.blocks
+    elif kind == "batch_matmul":  # each head is a product of its own
+        size = (PRODUCT + 2 * after.blocks) * after.height
     elif kind in ARITHMETIC:
         size = _arithmetic(layer, net)
     return size
@@ -111,6 +132,9 @@ def _is_signed(name: str, net: Layers) -> bool:
 
 
 def _arithmetic(layer: Layer, net: Layers) -> int:
+    """A product with a number needs no table."""
+    if layer.op.kind == "mul" and len(layer.reads) == 1:
+        return BLOCK
     spreads = net.maps[layer.writes].pixels > min(net.maps[name].pixels for name in layer.reads)
     signed = any(name in net.signed for name in layer.reads)
     return TABLE if signed and not spreads else BLOCK

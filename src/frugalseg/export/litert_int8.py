@@ -18,6 +18,7 @@ from frugalseg.export.tidy import operator_names, tidy
 from frugalseg.models.network import Network
 
 EXACT = 1e-6
+LEAST_RANGE = 1e-5  # less than this was not measured: no picture woke the map
 
 
 def export_litert_int8(
@@ -27,7 +28,8 @@ def export_litert_int8(
 
     Post-training quantisation by AI Edge Quantizer; min and max of each tensor are averaged
     over the pictures. The range of the input is not measured but set, to that of all pixels, so
-    that its int8 values are pixel - 128 exactly. Maps that are joined share a range.
+    that its int8 values are pixel - 128 exactly. Maps that are joined share a range; maps that no
+    picture wakes get one.
     """
     feeds = [(picture[None].astype(np.float32) - spec.mean) / spec.std for picture in pictures]
     if not feeds:
@@ -60,8 +62,20 @@ def _quantise(source: Path, path: Path, feeds: list[Any], spec: InputSpec) -> No
             for bound, pixel in (("min", 0), ("max", 255)):
                 value = (pixel - spec.mean) / spec.std
                 ranges[tensor][bound] = np.full_like(ranges[tensor][bound], value)
+    widen_empty(ranges)
     share_ranges(ranges, read_model(source))
     quantizer.quantize(ranges).export_model(str(path), overwrite=True)
+
+
+def widen_empty(ranges: dict[str, Any]) -> None:
+    """Give maps that are zero on all pictures the range 0 to 1. Changes `ranges`.
+
+    A ReLU whose inputs are all negative leaves such a map. Its scale would be next to zero, and
+    that of the convolution before it so large that engines refuse the file, or crash over it.
+    """
+    for bounds in ranges.values():
+        span = np.maximum(bounds["max"], 0) - np.minimum(bounds["min"], 0)
+        bounds["max"] = np.where(span < LEAST_RANGE, np.float32(1), bounds["max"])
 
 
 def share_ranges(ranges: dict[str, Any], model: Any) -> None:

@@ -41,19 +41,19 @@ GROUPS = 4
 class AttendSegConfig:
     """Shape of an AttendSeg.
 
-    `width` scales channels, `decoder` once more those of the decoder; `depth` multiplies the
+    `width` scales channels, `decoder_width` once more those of the decoder; `depth` multiplies the
     number of blocks. Depth 1 and width 1 are what the published bounds hold for.
     """
 
     num_classes: int
     channels: int = 3
     width: float = 1.0
-    decoder: float = 1.0
+    decoder_width: float = 1.0
     depth: int = 1
 
     def __post_init__(self) -> None:
         check_width(self.width)
-        check_width(self.decoder, "decoder")
+        check_width(self.decoder_width, "decoder_width")
         low, high = DEPTHS
         if type(self.depth) is not int or not low <= self.depth <= high:
             raise ConfigError(f"depth must be a whole number from 1 to 4, got {self.depth!r}")
@@ -123,7 +123,7 @@ class AttendSeg(Network):
         self.num_classes, self.channels = config.num_classes, config.channels
         stem = scaled(STEM, config.width)
         widths = [scaled(c, config.width) for c in CHANNELS]
-        refined = scaled(REFINED, config.width * config.decoder)
+        refined = scaled(REFINED, config.width * config.decoder_width)
         self.stem = conv(config.channels, stem, stride=2)
         self.stages = nn.ModuleList(
             nn.Sequential(

@@ -31,19 +31,19 @@ OUTPUT_STRIDES = (1, 4)
 class EdgeSegNetConfig:
     """Shape of an EdgeSegNet.
 
-    `width` scales all channels, `decoder` once more those of the refinement. `output_stride` is
+    `width` scales all channels, `decoder_width` the refinement's once more; `output_stride` is
     that of the scores, 4 or, at 16 times the work in the last layer, 1.
     """
 
     num_classes: int
     channels: int = 3
     width: float = 1.0
-    decoder: float = 1.0
+    decoder_width: float = 1.0
     output_stride: int = 4
 
     def __post_init__(self) -> None:
         check_width(self.width)
-        check_width(self.decoder, "decoder")
+        check_width(self.decoder_width, "decoder_width")
         if self.output_stride not in OUTPUT_STRIDES:
             raise ConfigError(f"output_stride must be 1 or 4, got {self.output_stride!r}")
 
@@ -114,7 +114,7 @@ class EdgeSegNet(Network):
         self.num_classes, self.channels = config.num_classes, config.channels
         self.full_size = config.output_stride == 1
         stem, middle = scaled(STEM, config.width), scaled(MIDDLE, config.width)
-        refined = scaled(REFINED, config.width * config.decoder)
+        refined = scaled(REFINED, config.width * config.decoder_width)
         self.stem = SameConv(config.channels, stem, 7, stride=2, bias=True)
         self.sixteenth = Reduction(stem, middle)
         self.eighth = nn.Sequential(Residual(stem, middle), Refine(middle, middle))

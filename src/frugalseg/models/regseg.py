@@ -28,7 +28,7 @@ SHARED, SIDE, MIXED = 128, 8, 64  # decoder: at 1/16 and 1/8, from 1/4, and afte
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegSegConfig:
-    """Shape of a RegSeg: `width` scales all channels, `decoder` once more those of the decoder.
+    """Shape of a RegSeg: `width` scales all channels, `decoder_width` the decoder's once more.
 
     No block dilates by more than `dilation`: where a map at 1/16 has fewer rows, the others see
     nothing but padding, and some devices refuse it.
@@ -37,12 +37,12 @@ class RegSegConfig:
     num_classes: int
     channels: int = 3
     width: float = 1.0
-    decoder: float = 1.0
+    decoder_width: float = 1.0
     dilation: int = DILATIONS[-1]
 
     def __post_init__(self) -> None:
         check_width(self.width)
-        check_width(self.decoder, "decoder")
+        check_width(self.decoder_width, "decoder_width")
         check_whole("dilation", self.dilation, (1, DILATIONS[-1]))
 
 
@@ -120,7 +120,7 @@ class RegSeg(Network):
         c2, c4, c8 = (scaled(c, config.width, multiple=GROUP) for c in CHANNELS[:3])
         c16, last = (scaled(c, config.width, multiple=2 * GROUP) for c in CHANNELS[3:])
         shared, side, mixed = (
-            scaled(c, config.width * config.decoder) for c in (SHARED, SIDE, MIXED)
+            scaled(c, config.width * config.decoder_width) for c in (SHARED, SIDE, MIXED)
         )
         *far, farthest = (min(d, config.dilation) for d in DILATIONS)
         self.stage2 = conv(config.channels, c2, stride=2)
