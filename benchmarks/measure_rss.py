@@ -16,6 +16,7 @@ and as `trace` does, and the bytes measured.
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from measure_tflm import of_catalog
+from measure_tflm import of_catalog, others
 from random_networks import random_network
 from recording import write_records
 
@@ -55,6 +56,7 @@ SHAPES = (
     ("enet", "176x240", {"unpool": "indices"}),
     ("enet", "360x480", {"unpool": "indices"}),
 )
+OTHER_SIZES = ("97x131", "176x240")  # of networks that no constant was fitted on
 NUM_CLASSES = 11
 SMALL = (4, 4, 1)
 WORKER = Path(__file__).with_name("rss_worker.py")
@@ -65,6 +67,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--random", type=int, default=12, help="how many random networks")
+    parser.add_argument("--only", help="networks whose name holds this pattern; default: all")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--record", metavar="THEME", help="write down both, such as estimates-rss")
     wish = parser.parse_args()
@@ -73,7 +76,7 @@ def main() -> None:
     write_small(small)
     errors: dict[str, list[float]] = {"file": [], "traced": []}
     records: list[Record] = []
-    for name, file, traced in networks(wish.out, wish.random):
+    for name, file, traced in networks(wish.out, wish.random, wish.only or ""):
         pair = measure(file, small, traced, wish.repeats)
         kept = {key: value for key, value in pair.items() if key != "estimated"}
         write_text(wish.out / f"{name}.json", json.dumps(kept, separators=(",", ":")) + "\n")
@@ -83,7 +86,7 @@ def main() -> None:
             print(f"{name:28} {source:7} {pair['measured']} {error:+.1%}", flush=True)
         records += to_records(name, pair)
     if wish.record:
-        write_records(wish.record, "host", records, {"repeats": wish.repeats})
+        write_records(wish.record, "host", records, {"repeats": wish.repeats, "only": wish.only})
     for source, values in errors.items():
         within = sum(abs(error) <= WITHIN for error in values)
         print(
@@ -92,15 +95,18 @@ def main() -> None:
         )
 
 
-def networks(out: Path, num_random: int) -> Iterator[tuple[str, Path, Graph]]:
+def networks(out: Path, num_random: int, only: str) -> Iterator[tuple[str, Path, Graph]]:
     """Export what is missing; yield names, files and traced graphs."""
     makes = [
         (f"{name}_{size}_{'_'.join(map(str, settings.values()))}",
          of_catalog(name, size, {"num_classes": NUM_CLASSES, **settings}))
         for name, size, settings in SHAPES
     ]  # fmt: skip
+    makes += [each for size in OTHER_SIZES for each in others(size)]
     makes += [(f"random_{seed:03}", partial(random_network, seed)) for seed in range(num_random)]
     for name, make in makes:
+        if not re.search(only, name):
+            continue
         network, spec = make()
         file = out / f"{name}.tflite"
         if not file.exists():

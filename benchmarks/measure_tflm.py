@@ -31,7 +31,7 @@ from frugalseg.cost.graph import Graph, Op, Tensor
 from frugalseg.cost.tflite import read_tflite
 from frugalseg.cost.tflm import arena
 from frugalseg.export.litert_int8 import export_litert_int8
-from frugalseg.models.catalog import Architecture
+from frugalseg.models.catalog import MODELS, Architecture
 from frugalseg.models.network import Network
 from frugalseg.toolchain.environment import Environment
 from frugalseg.toolchain.tflm import arena as measured_arena
@@ -123,8 +123,18 @@ def networks(num_random: int) -> Iterator[tuple[str, Make]]:
         for unpool in ("indices", "bilinear"):
             settings = {"num_classes": 11, "unpool": unpool}
             yield f"enet_{size}_{unpool}", of_catalog("enet", size, settings)
+        yield from others(size)
     for seed in range(num_random):
         yield f"random_{seed:03}", lambda seed=seed: random_network(seed)
+
+
+def others(size: str) -> Iterator[tuple[str, Make]]:
+    """Yield what the catalog holds beside those two, in the form that a board can run."""
+    for name, entry in MODELS.items():
+        if name not in {"enet", "frugalnet"}:
+            friendly = {"act": "relu"} if "act" in entry.settings else {}
+            settings = {"num_classes": 11, **friendly}
+            yield "_".join([name, size, *friendly.values()]), of_catalog(name, size, settings)
 
 
 def of_catalog(name: str, size: str, settings: dict[str, Any]) -> Make:

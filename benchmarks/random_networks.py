@@ -229,6 +229,9 @@ def settle(network: Network, seed: int) -> Network:
                 numbers.data.uniform_(low, high, generator=chance)
         elif isinstance(layer, nn.PReLU):
             layer.weight.data.uniform_(0.05, 0.4, generator=chance)
+    for number in network.parameters():
+        if number.numel() == 1:  # a factor that is 1 is left out
+            number.data.uniform_(0.5, 0.9, generator=chance)
     return network.eval()
 
 

@@ -19,8 +19,8 @@ from torch.utils._pytree import tree_leaves
 from frugalseg.core.errors import ConfigError
 from frugalseg.core.inputs import InputSpec
 from frugalseg.cost.aten import FILLS, VIEWS, VIEWS_IF_WHOLE, facts
-from frugalseg.cost.fuse import fuse
 from frugalseg.cost.graph import Graph, Op, Tensor
+from frugalseg.cost.memory import as_run
 
 NOTHING: frozenset[int] = frozenset()
 
@@ -28,10 +28,10 @@ NOTHING: frozenset[int] = frozenset()
 def trace(model: nn.Module, spec: InputSpec) -> Graph:
     """Trace what is deployed, for one picture: `model.native` if there is one, else the model.
 
-    The graph is the one that LiteRT runs, with norms and activations fused. The model itself is
+    The graph is the one that LiteRT runs, fused and in the best order. The model itself is
     not touched, its mode and its weights included.
     """
-    return fuse(record(model, spec))
+    return as_run(record(model, spec))
 
 
 def record(model: nn.Module, spec: InputSpec) -> Graph:

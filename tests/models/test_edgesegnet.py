@@ -2,11 +2,11 @@ from typing import Any
 
 import pytest
 import torch
-from torch.nn import functional as F
 
 from frugalseg.core.errors import ConfigError
 from frugalseg.core.inputs import InputSpec
-from frugalseg.models.edgesegnet import EdgeSegNet, EdgeSegNetConfig, max_pool_signed
+from frugalseg.models.edgesegnet import EdgeSegNet, EdgeSegNetConfig
+from frugalseg.models.layers import max_pool
 from frugalseg.trace import trace
 
 SQUARE = InputSpec(height=512, width=512)
@@ -33,7 +33,7 @@ class TestTheSpecification:
         half = net.stem(image)
         assert half.shape[-2:] == (32, 48)
         assert net.sixteenth(half).shape[-2:] == (4, 6)
-        assert net.eighth(max_pool_signed(half)).shape[-2:] == (8, 12)
+        assert net.eighth(max_pool(half)).shape[-2:] == (8, 12)
 
 
 def test_classifying_before_or_after_resizing_is_the_same() -> None:
@@ -43,15 +43,6 @@ def test_classifying_before_or_after_resizing_is_the_same() -> None:
     assert late.native(image).shape == (1, 32, 37, 53)
     assert early.native(image).shape == (1, 32, 10, 14)
     torch.testing.assert_close(early(image), late(image), atol=1e-5, rtol=1e-4)
-
-
-@pytest.mark.parametrize(("size", "pads"), [((6, 8), (0, 1, 0, 1)), ((5, 7), (1, 1, 1, 1))])
-def test_what_lies_outside_is_no_maximum_of_a_negative_map(
-    size: tuple[int, int], pads: tuple[int, ...]
-) -> None:
-    x_NCHW = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0)) - 9
-    expected = F.max_pool2d(F.pad(x_NCHW, pads, value=float("-inf")), 3, 2)
-    assert torch.equal(max_pool_signed(x_NCHW), expected)
 
 
 def test_width_and_decoder_scale_channels() -> None:

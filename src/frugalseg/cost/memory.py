@@ -9,6 +9,7 @@ from frugalseg.cost.file_size import file_bytes
 from frugalseg.cost.fuse import fuse
 from frugalseg.cost.graph import Graph
 from frugalseg.cost.imx500 import imx500_memory
+from frugalseg.cost.order import in_best_order
 from frugalseg.cost.peak import Moment, peak
 from frugalseg.cost.tflm import Arena, Buffer, arena
 from frugalseg.cost.xnnpack import resident, unknown
@@ -44,9 +45,12 @@ def memory_of(graph: Graph, device: Device | None = None, *, file: int | None = 
 
 
 def as_run(graph: Graph, device: Device | None = None) -> Graph:
-    """Return the graph as the device runs it: fused as in LiteRT, unless a compiler does that."""
+    """Return the graph as the device runs it: fused as in LiteRT, unless a compiler does that.
+
+    Its operators then stand in the order in which `export` writes them; those of a file stay.
+    """
     compiled = device is not None and device.runtime == "imx500"
-    return graph if compiled or graph.num_constants is not None else fuse(graph)
+    return graph if compiled or graph.num_constants is not None else in_best_order(fuse(graph))
 
 
 def _live(graph: Graph) -> Memory:

@@ -73,6 +73,12 @@ def best_order(graph: Graph, *, most_states: int = MOST_STATES) -> Order:
     return Order(ops=ops, peak_bytes=as_given, bound_bytes=bound)
 
 
+def in_best_order(graph: Graph) -> Graph:
+    """Return the graph in the best order found, or as it is where no order is better."""
+    best = best_order(graph)
+    return reordered(graph, best.ops) if best.peak_bytes < peak(graph).bytes else graph
+
+
 def _around(graph: Graph, op: Op) -> int:
     """Sum what an operator reads and writes: it must be there whatever the order."""
     return sum(graph.tensors[name].bytes for name in {*op.reads, *op.writes})

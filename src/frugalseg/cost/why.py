@@ -15,7 +15,7 @@ from frugalseg.cost.device import Device
 from frugalseg.cost.graph import Graph, Op, Tensor
 from frugalseg.cost.imx500 import imx500_memory
 from frugalseg.cost.memory import as_run, memory_of
-from frugalseg.cost.order import best_order, reordered
+from frugalseg.cost.order import in_best_order
 from frugalseg.cost.patches import patched
 from frugalseg.cost.rescale import rescale
 
@@ -87,12 +87,8 @@ def _changes(
     runtime = "litert" if device is None else device.runtime
     if runtime == "imx500":
         yield "not keeping the picture", imx500_memory(graph, input_stays=False).runtime_bytes
-    else:
-        order = best_order(runs)
-        yield (
-            "the best order of operators",
-            memory_of(reordered(runs, order.ops), device).ram_bytes,
-        )
+    else:  # of a file; what is yet to be exported has it
+        yield "the best order of operators", memory_of(in_best_order(runs), device).ram_bytes
     if runtime == "tflite-micro":
         bands = patched(runs)
         more = bands.macs / max(runs.macs, 1) - 1

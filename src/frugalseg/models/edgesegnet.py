@@ -6,8 +6,7 @@ than its RefineNet; this one is 19.8 times smaller, so it may be 1 % too large.
 
 Departures:
 
-* Padding is SAME. Beyond the edge of the map, the max pooling sees copies of the edge, which never
-  change a maximum.
+* Padding is SAME.
 * Scores leave at a quarter of the size. Classifying each pixel commutes with resizing, so that the
   result is the same; at full size (`output_stride=1`, as published) the classifier costs 16 times
   the multiply-accumulates, and reads a map of 217 channels of the size of the picture.
@@ -16,10 +15,9 @@ Departures:
 from dataclasses import dataclass
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from frugalseg.core.errors import ConfigError
-from frugalseg.models.layers import SameConv, resize, scaled
+from frugalseg.models.layers import SameConv, max_pool, resize, scaled
 from frugalseg.models.network import Network
 from frugalseg.models.settings import check_width
 
@@ -126,7 +124,7 @@ class EdgeSegNet(Network):
     def native(self, image_NCHW: Tensor) -> Tensor:
         """Return logits at the output stride, (N, classes, ceil(H / 4), ceil(W / 4)) for 4."""
         half = self.stem(image_NCHW)
-        pooled = max_pool_signed(half)
+        pooled = max_pool(half)
         eighth = self.eighth(pooled)
         eighth = self.refine8(eighth + resize(self.sixteenth(half), eighth.shape[-2:]))
         quarter = self.quarter(pooled)
@@ -135,10 +133,3 @@ class EdgeSegNet(Network):
             refined = resize(refined, image_NCHW.shape[-2:])
         logits: Tensor = self.classify(refined)
         return logits
-
-
-def max_pool_signed(x_NCHW: Tensor) -> Tensor:
-    """3x3, stride 2, as SAME places the windows, for maps that may be negative."""
-    height, width = x_NCHW.shape[-2:]
-    edges = (width % 2, 1, height % 2, 1)
-    return F.max_pool2d(F.pad(x_NCHW, edges, mode="replicate"), 3, 2)
