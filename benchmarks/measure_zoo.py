@@ -3,12 +3,11 @@
     python benchmarks/measure_zoo.py OUT --record zoo
 
 Networks have fresh weights: none of the figures depends on training. Each is exported to fp32 and
-int8 files at 360x480 for 11 classes; OUT/NAME.json keeps what was found, so that a run that was cut
-off goes on. The latency of the int8 file is a ratio: it and that of frugalnet take turns.
+int8 files at 360x480 for 11 classes; files that are in OUT are not made again. The latency of an
+int8 file is a ratio to that of frugalnet: all of them take turns.
 """
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +18,7 @@ import numpy as np
 import torch
 from recording import write_records
 
-from frugalseg.core.files import write_json
+from frugalseg.core.files import complete_file
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.records import Record, this_machine
 from frugalseg.cost.device import device_names, load_device
@@ -34,7 +33,7 @@ from frugalseg.trace import record
 SPEC = InputSpec(height=360, width=480)
 CLASSES = 11
 PICTURES = 4
-ROUNDS, WARM_UP = 15, 2
+ROUNDS, WARM_UP = 9, 1
 BASE = "frugalnet"
 ZOO: Mapping[str, Mapping[str, Any]] = {
     "frugalnet": {"name": "frugalnet"},
@@ -45,13 +44,16 @@ ZOO: Mapping[str, Mapping[str, Any]] = {
     "bisenet, resnet18": {"name": "bisenet", "backbone": "resnet18"},
     "bisenetv2": {"name": "bisenetv2"},
     "segformer, b0": {"name": "segformer", "size": "b0"},
+    "segformer, b0, deploy": {"name": "segformer", "size": "b0", "head": "sum", "act": "relu"},
     "segformer, b1": {"name": "segformer", "size": "b1"},
     "segformer, b2": {"name": "segformer", "size": "b2"},
     "edgesegnet": {"name": "edgesegnet"},
     "attendseg": {"name": "attendseg"},
     "drbanet": {"name": "drbanet"},
     "cgnet": {"name": "cgnet"},
+    "cgnet, deploy": {"name": "cgnet", "act": "relu"},
     "dabnet": {"name": "dabnet"},
+    "dabnet, deploy": {"name": "dabnet", "act": "relu"},
     "fastscnn": {"name": "fastscnn"},
     "regseg": {"name": "regseg"},
     "ddrnet, 23-slim": {"name": "ddrnet"},
@@ -62,36 +64,32 @@ ZOO: Mapping[str, Mapping[str, Any]] = {
 
 
 def main() -> None:
-    """Measure what is not there yet, and write the record."""
+    """Export what is not there yet, measure, and write the record."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--only", action="append", help="names of networks; default: all")
     parser.add_argument("--record", metavar="THEME", help="write it down, such as zoo")
     wish = parser.parse_args()
-    wish.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     found: dict[str, dict[str, Any]] = {}
     for name in [BASE, *(name for name in wish.only or ZOO if name != BASE)]:
-        found[name] = _once(name, wish.out)
+        found[name] = _facts(name, wish.out / name)
         print(f"{name:28} {found[name]}", flush=True)
+    for name, ratio in _latencies(wish.out, found).items():
+        found[name]["latency_ratio"] = ratio
+        print(f"{name:28} {ratio:6.2f} times {BASE}", flush=True)
     if wish.record:
         records = [r for name, facts in found.items() for r in _records(name, facts)]
-        told = {"input": str(SPEC), "classes": CLASSES, "rounds": ROUNDS, "threads": 1}
+        told: dict[str, Any] = {
+            "input": str(SPEC), "classes": CLASSES, "rounds": ROUNDS, "threads": 1,
+        }  # fmt: skip
         told["networks"] = {name: dict(ZOO[name]) for name in found}
         told["fits"] = {name: facts["fits"] for name, facts in found.items()}
         told["refused"] = {n: f["refused"] for n, f in found.items() if f["refused"]}
         print(write_records(wish.record, "any", records, told))
 
 
-def _once(name: str, out: Path) -> dict[str, Any]:
-    path = out / f"{name}.json"
-    if not path.exists():
-        write_json(path, _measure(name, out))
-    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return facts
-
-
-def _measure(name: str, out: Path) -> dict[str, Any]:
+def _facts(name: str, folder: Path) -> dict[str, Any]:
     torch.manual_seed(0)
     settings = {k: v for k, v in ZOO[name].items() if k != "name"}
     network = Architecture(
@@ -107,38 +105,38 @@ def _measure(name: str, out: Path) -> dict[str, Any]:
         "refused": {},
     }
     for kind, figure in (("litert", "fp32_bytes"), ("litert_int8", "int8_bytes")):
+        path = folder / FORMATS[kind].file
         try:
-            facts[figure] = _export(network, kind, out / name).stat().st_size
+            if not path.exists():
+                _export(network, kind, path)
+            facts[figure] = path.stat().st_size
         except Exception as wrong:  # converters raise anything; that is a result too
             facts["refused"][figure] = str(wrong).splitlines()[0][:160]
-    if "int8_bytes" in facts:
-        facts |= _latency(out, name)
     return facts
 
 
-def _export(network: Network, kind: str, folder: Path) -> Path:
-    folder.mkdir(exist_ok=True)
-    path = folder / FORMATS[kind].file
+def _export(network: Network, kind: str, path: Path) -> None:
     # Pictures that differ from each other: each channel needs a range.
     pictures = np.random.default_rng(0).integers(
         0, 256, (PICTURES, SPEC.height, SPEC.width, SPEC.channels), dtype=np.uint8
     )
-    FORMATS[kind].write(network.eval(), SPEC, path, pictures=list(pictures))
-    return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with complete_file(path) as draft:
+        FORMATS[kind].write(network.eval(), SPEC, draft, pictures=list(pictures))
 
 
-def _latency(out: Path, name: str) -> dict[str, float]:
-    """Let the int8 file and that of frugalnet take turns; the ratio of their medians."""
-    runs = {each: _runner(out / each) for each in (BASE, name)}
-    times: dict[str, list[float]] = {each: [] for each in runs}
+def _latencies(out: Path, found: Mapping[str, Mapping[str, Any]]) -> Mapping[str, float]:
+    """Let all int8 files take turns; return the ratio of each median to that of frugalnet."""
+    runs = {name: _runner(out / name) for name, facts in found.items() if "int8_bytes" in facts}
+    times: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(ROUNDS + WARM_UP):
-        for each, run in runs.items():
+        for name, run in runs.items():
             began = time.perf_counter()
             run()
             if number >= WARM_UP:
-                times[each].append(time.perf_counter() - began)
-    medians = {each: statistics.median(spent) for each, spent in times.items()}
-    return {"latency_ratio": medians[name] / medians[BASE]}
+                times[name].append(time.perf_counter() - began)
+    medians = {name: statistics.median(spent) for name, spent in times.items()}
+    return {name: median / medians[BASE] for name, median in medians.items()}
 
 
 def _runner(folder: Path) -> Callable[[], object]:
