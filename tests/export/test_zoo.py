@@ -49,12 +49,23 @@ def _draw(root: Path) -> None:
     (root / "labels.yaml").write_text(names, encoding="utf-8")
 
 
+DEPLOY = {
+    "cgnet": ("act=relu",),
+    "dabnet": ("act=relu",),
+    "enet": ("act=relu", "unpool=bilinear"),
+    "lraspp": ("act=relu",),
+    "segformer": ("act=relu", "head=sum"),
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(MODELS))
+@pytest.mark.parametrize(
+    ("name", "variant"), [*((name, ()) for name in sorted(MODELS)), *DEPLOY.items()]
+)
 def test_every_network_passes_the_gate_in_all_formats(
-    name: str, scenes: Path, tmp_path: Path
+    name: str, variant: tuple[str, ...], scenes: Path, tmp_path: Path
 ) -> None:
-    settings = [f"model.name={name}"]
+    settings = [f"model.name={name}", *(f"model.settings.{each}" for each in variant)]
     if "width" in MODELS[name].settings:
         settings.append(f"model.settings.width={NARROW}")
     run = train(scenes, tmp_path / "run", set=(*RECIPE, *settings))

@@ -7,7 +7,8 @@ from torch.nn import functional as F
 
 from frugalseg.core.errors import ConfigError
 from frugalseg.core.inputs import InputSpec
-from frugalseg.models.fastscnn import GRIDS, FastSCNN, FastSCNNConfig, grid_means
+from frugalseg.models.fastscnn import GRIDS, FastSCNN, FastSCNNConfig
+from frugalseg.models.pyramid import grid_means
 from frugalseg.trace import trace
 
 

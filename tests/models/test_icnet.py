@@ -6,7 +6,8 @@ from torch.nn import functional as F
 
 from frugalseg.core.errors import ConfigError
 from frugalseg.core.inputs import InputSpec
-from frugalseg.models.icnet import BINS, ICNet, ICNetConfig, pyramid_sum, window
+from frugalseg.models.icnet import BINS, ICNet, ICNetConfig, pyramid_sum
+from frugalseg.models.pyramid import window
 from frugalseg.trace import trace
 from frugalseg.training.recipe import load_recipe
 

@@ -202,6 +202,17 @@ class TestGoingOn:
             assert mine.keys() == yours.keys()
             assert [n for n in mine if not torch.equal(mine[n], yours[n])] == []
 
+    def test_the_time_kept_for_the_end_is_kept_when_resumed(
+        self, dataset: Dataset, small: Recipe, spec: InputSpec
+    ) -> None:
+        by_clock = changed(small, length={"time": 100})
+        run = training(dataset, by_clock, spec)
+        run.elapsed_s = 40.0
+        run.reserve(20.0)
+        again = training(dataset, by_clock, spec)
+        again.restore(run.state(), run.averaged.state_dict(), run.step, run.elapsed_s)
+        assert again.progress() == run.progress() == 0.5
+
     def test_a_state_of_another_network_is_refused(
         self, dataset: Dataset, small: Recipe, spec: InputSpec
     ) -> None:

@@ -55,6 +55,14 @@ class TestObjective:
         expected = math.log(3) + 20 * boundary(edges_N1HW, labels_NHW, ignore=IGNORE)
         torch.testing.assert_close(found, expected)
 
+    def test_edges_are_as_wide_in_the_picture_whatever_the_stride(self) -> None:
+        labels_NHW = torch.zeros(1, 16, 16, dtype=torch.long)
+        labels_NHW[..., 8:] = 1
+        outputs = Outputs(torch.zeros(1, 3, 8, 8), (), torch.zeros(1, 1, 8, 8))
+        # Of the loss at each pixel, edges and the rest weigh 2 p (1 - p): p is their share.
+        losses = [float(objective(stride=s)(outputs, labels_NHW, 0)) for s in (1, 2)]
+        assert losses == pytest.approx([math.log(3) + 2 * 0.25 * 0.75 * math.log(2)] * 2)
+
     def test_scores_count_once_more_where_the_boundary_head_is_sure(self) -> None:
         labels_NHW, scores_NCHW = random_labels(), torch.randn(2, 3, 8, 12)
         edges_N1HW = torch.full((2, 1, 8, 12), -9.0)

@@ -1,5 +1,6 @@
 """What is true of a run as a whole; that it resumes to the bit is in tests/training."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.data.catalog import open_dataset
 from frugalseg.data.check import check_dataset
-from frugalseg.training.checkpoint import load_checkpoint
+from frugalseg.training.checkpoint import load_checkpoint, save_checkpoint
 from frugalseg.training.recipe import Recipe
 from frugalseg.workflows.train import input_of, train
 
@@ -51,6 +52,16 @@ def test_resuming_with_other_settings_is_refused(belt: Path, tmp_path: Path) -> 
             set=(*QUICK, "length.steps=2", "optimizer.lr=0.1"),
             resume=True,
         )
+
+
+def test_a_run_begun_before_a_recipe_knew_a_key_goes_on(belt: Path, tmp_path: Path) -> None:
+    quick = (*QUICK, "length.steps=2")
+    train(belt, tmp_path / "run", set=quick)
+    last = tmp_path / "run" / "last.safetensors"
+    kept = load_checkpoint(last)
+    loss = {key: value for key, value in kept.recipe["loss"].items() if key != "boundary"}
+    save_checkpoint(replace(kept, recipe={**kept.recipe, "loss": loss}), last)
+    train(belt, tmp_path / "run", set=quick, resume=True)
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run(belt: Path, tmp_path: Path) -> None:

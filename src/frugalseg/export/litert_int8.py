@@ -18,7 +18,7 @@ from frugalseg.export.tidy import operator_names, tidy
 from frugalseg.models.network import Network
 
 EXACT = 1e-6
-LEAST_RANGE = 1e-5  # less than this was not measured: no picture woke the map
+LEAST_RANGE = 1e-7  # less than this no picture has woken
 
 
 def export_litert_int8(

@@ -30,12 +30,12 @@ def edges(labels_NHW: Tensor, *, ignore: int, reach: int = REACH) -> Tensor:
     return (most > least).float()
 
 
-def boundary(logits_N1HW: Tensor, labels_NHW: Tensor, *, ignore: int) -> Tensor:
+def boundary(logits_N1HW: Tensor, labels_NHW: Tensor, *, ignore: int, reach: int = REACH) -> Tensor:
     """Return binary cross-entropy with edges and the rest weighted to count alike.
 
     Zero where all pixels are ignored.
     """
-    wanted_N1HW = edges(labels_NHW, ignore=ignore)
+    wanted_N1HW = edges(labels_NHW, ignore=ignore, reach=reach)
     counted_N1HW = (labels_NHW != ignore)[:, None].float()
     pixels = counted_N1HW.sum().clamp(min=1)
     share = (wanted_N1HW * counted_N1HW).sum() / pixels

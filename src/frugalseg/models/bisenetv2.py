@@ -17,10 +17,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from frugalseg.models.layers import conv, max_pool, resize, scaled
 from frugalseg.models.network import Network, Outputs
+from frugalseg.models.pyramid import average_pool
 from frugalseg.models.settings import check_whole, check_width
 
 DETAIL = (64, 64, 128)
@@ -115,7 +115,7 @@ class Aggregation(nn.Module):
     def forward(self, detail_NCHW: Tensor, semantic_NChw: Tensor) -> Tensor:
         """Return the shape of the detail."""
         size = detail_NCHW.shape[-2:]
-        coarse = mean_pool(self.detail32(detail_NCHW))
+        coarse = average_pool(self.detail32(detail_NCHW), 3, 2)
         coarse = coarse * self.gate(self.semantic32(semantic_NChw))
         gate = self.gate(resize(self.semantic8(semantic_NChw), size))
         fine = self.detail8(detail_NCHW) * gate
@@ -170,18 +170,6 @@ class BiSeNetV2(Network):
         # The branch with the largest maps comes last, when least else is held.
         logits: Tensor = self.head(self.aggregate(self.detail(image_NCHW), semantic))
         return logits
-
-
-def mean_pool(x_NChw: Tensor) -> Tensor:
-    """Return means of 3x3 windows with stride 2, (N, C, ceil(h / 2), ceil(w / 2)).
-
-    Windows lie as SAME puts them; what they hold beyond the map is left out of the mean.
-
-    >>> mean_pool(torch.arange(4.0).reshape(1, 1, 1, 4))
-    tensor([[[[1.0000, 2.5000]]]])
-    """
-    padding = [side % 2 for side in x_NChw.shape[-2:]]
-    return F.avg_pool2d(x_NChw, 3, 2, padding, ceil_mode=True, count_include_pad=False)
 
 
 def _stage(c_in: int, c_out: int, *, layers: int) -> nn.Sequential:

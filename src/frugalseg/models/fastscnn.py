@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from frugalseg.models.layers import conv, resize, scaled
 from frugalseg.models.network import Network, Outputs
+from frugalseg.models.pyramid import grid_means
 from frugalseg.models.settings import check_whole, check_width
 
 FINE = (32, 48, 64)  # at 1/2, 1/4, 1/8
@@ -86,26 +86,6 @@ class Pyramid(nn.Module):
         ]
         out: Tensor = self.mix(torch.cat([x_NChw, *means], 1))
         return out
-
-
-def grid_means(x_NChw: Tensor, grid: int) -> Tensor:
-    """Average over a grid of windows of one size that cover the map: (N, C, grid, grid).
-
-    A side of fewer pixels than the grid is kept as it is.
-
-    >>> grid_means(torch.tensor([[[[1.0, 2.0, 3.0, 4.0, 5.0]]]]), 2)
-    tensor([[[[2., 4.]]]])
-    """
-    if grid == 1:
-        return x_NChw.mean((2, 3), keepdim=True)
-    sides = [int(side) for side in x_NChw.shape[-2:]]
-    counts = [min(grid, side) for side in sides]
-    strides = [side // count for side, count in zip(sides, counts, strict=True)]
-    kernels = [
-        side - (count - 1) * stride
-        for side, count, stride in zip(sides, counts, strides, strict=True)
-    ]
-    return x_NChw if kernels == [1, 1] else F.avg_pool2d(x_NChw, kernels, strides)
 
 
 class Fusion(nn.Module):

@@ -22,10 +22,10 @@ Departures:
 from dataclasses import dataclass
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from frugalseg.models.layers import Bottleneck, conv, max_pool, resize, scaled
 from frugalseg.models.network import Network, Outputs
+from frugalseg.models.pyramid import grid_means
 from frugalseg.models.settings import check_width
 
 BINS = (1, 2, 3, 6)
@@ -121,26 +121,8 @@ def pyramid_sum(x_NChw: Tensor) -> Tensor:
     size = x_NChw.shape[-2:]
     total = x_NChw
     for bins in BINS:
-        total = total + resize(_bin_means(x_NChw, bins), size)
+        total = total + resize(grid_means(x_NChw, bins), size)
     return total
-
-
-def _bin_means(x_NChw: Tensor, bins: int) -> Tensor:
-    if bins == 1:
-        return x_NChw.mean((2, 3), keepdim=True)
-    kernels, strides = zip(*(window(side, bins) for side in x_NChw.shape[-2:]), strict=True)
-    return F.avg_pool2d(x_NChw, list(kernels), list(strides))
-
-
-def window(side: int, bins: int) -> tuple[int, int]:
-    """Return kernel and stride that cut a side of so many pixels into bins.
-
-    >>> window(33, 6), window(65, 6), window(33, 2), window(4, 6)
-    ((8, 5), (15, 10), (17, 16), (1, 1))
-    """
-    bins = min(side, bins)
-    stride = side // bins
-    return side - (bins - 1) * stride, stride
 
 
 def _three(channels: list[int], strides: tuple[int, int, int]) -> nn.Sequential:

@@ -36,7 +36,7 @@ def average_pool(x_NCHW: Tensor, kernel: int, stride: int) -> Tensor:
     # one window covers all, nothing sticks out, and converters know the plain form best.
     return F.avg_pool2d(
         x_NCHW, (high, wide), stride, (top, left),
-        ceil_mode=True, count_include_pad=(high, wide) == tuple(size),
+        ceil_mode=True, count_include_pad=max(size) <= stride,
     )  # fmt: skip
 
 
@@ -45,6 +45,32 @@ def _window(side: int, kernel: int, stride: int) -> tuple[int, int]:
     if side <= stride:
         return side, 0
     return kernel, ((-(-side // stride) - 1) * stride + kernel - side) // 2
+
+
+def grid_means(x_NChw: Tensor, grid: int) -> Tensor:
+    """Average over a grid of windows of one size that cover the map: (N, C, grid, grid).
+
+    A side of fewer pixels than the grid is kept as it is.
+
+    >>> grid_means(torch.tensor([[[[1.0, 2.0, 3.0, 4.0, 5.0]]]]), 2)
+    tensor([[[[2., 4.]]]])
+    """
+    if grid == 1:
+        return x_NChw.mean((2, 3), keepdim=True)
+    sides = (window(int(side), grid) for side in x_NChw.shape[-2:])
+    kernels, strides = zip(*sides, strict=True)
+    return x_NChw if kernels == (1, 1) else F.avg_pool2d(x_NChw, kernels, strides)
+
+
+def window(side: int, bins: int) -> tuple[int, int]:
+    """Return kernel and stride that cut a side of so many pixels into bins.
+
+    >>> window(33, 6), window(65, 6), window(33, 2), window(4, 6)
+    ((8, 5), (15, 10), (17, 16), (1, 1))
+    """
+    bins = min(side, bins)
+    stride = side // bins
+    return side - (bins - 1) * stride, stride
 
 
 def pool_all(x_NChw: Tensor) -> list[Tensor]:

@@ -32,7 +32,7 @@ HEADS = (1, 2, 5, 8)  # of the stages at 1/4, 1/8, 1/16, 1/32
 PATCH, STRIDE = (7, 3, 3, 3), (4, 2, 2, 2)
 SHRINK = (8, 4, 2, 1)  # window over which keys and values are taken together
 EXPAND = 4
-EPS = 1e-6
+EPS, EMBED_EPS = 1e-6, 1e-5  # of blocks and stages; after patches and reduced keys
 DROP_PATH = 0.1
 DROPOUT = 0.1
 STD = 0.02
@@ -93,8 +93,8 @@ class ChannelNorm(nn.LayerNorm):
     them too.
     """
 
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, eps=EPS)
+    def __init__(self, channels: int, eps: float = EPS) -> None:
+        super().__init__(channels, eps=eps)
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Keep the shape."""
@@ -121,7 +121,8 @@ class Attention(nn.Module):
             nn.Identity()
             if shrink == 1
             else nn.Sequential(
-                nn.Conv2d(channels, channels, shrink, stride=shrink), ChannelNorm(channels)
+                nn.Conv2d(channels, channels, shrink, stride=shrink),
+                ChannelNorm(channels, EMBED_EPS),
             )
         )
 
@@ -238,7 +239,7 @@ class SegFormer(Network):
         self.stages = nn.ModuleList(
             nn.Sequential(
                 SameConv(before[i], widths[i], PATCH[i], stride=STRIDE[i], bias=True),
-                ChannelNorm(widths[i]),
+                ChannelNorm(widths[i], EMBED_EPS),
                 *(
                     Block(widths[i], HEADS[i], SHRINK[i], drop=drop, act=config.act)
                     for drop in drops[i].tolist()

@@ -114,7 +114,7 @@ def start_from(network: Network, path: Path) -> None:
     """
     found, own = load_checkpoint(path).weights, network.state_dict()
     taken = {n: t for n, t in found.items() if n in own and own[n].shape == t.shape}
-    if not taken:
+    if not any(tensor.ndim > 1 for tensor in taken.values()):  # a bias fits by chance
         raise ConfigError(f"no weight of {path} fits this network: it is of another kind")
     network.load_state_dict(taken, strict=False)
     fresh = sorted({name.partition(".")[0] for name in own.keys() - taken.keys()})

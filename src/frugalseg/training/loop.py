@@ -21,6 +21,8 @@ from frugalseg.training.objective import Objective
 from frugalseg.training.recipe import Recipe
 from frugalseg.training.schedule import rate
 
+RESERVED = "loop.reserved_s"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
@@ -131,11 +133,12 @@ class Training:
                 average.copy_(current)
 
     def state(self) -> dict[str, Tensor]:
-        """Return raw weights and optimizer moments, by name."""
+        """Return raw weights, optimizer moments and the time kept for the end, by name."""
         tensors = {f"network.{n}": t for n, t in self.network.state_dict().items()}
         for index, moments in self.optimizer.state_dict()["state"].items():
             for name, value in moments.items():
                 tensors[f"optimizer.{index}.{name}"] = torch.as_tensor(value)
+        tensors[RESERVED] = torch.tensor(self.reserved_s, dtype=torch.float64)
         return tensors
 
     def restore(
@@ -148,7 +151,10 @@ class Training:
         """Go on from what `state()` gave, the averaged weights, and how far the run was."""
         network: dict[str, Tensor] = {}
         moments: dict[int, dict[str, Tensor]] = {}
+        self.reserved_s = float(state.get(RESERVED, 0.0))
         for name, tensor in state.items():
+            if name == RESERVED:
+                continue
             kind, _, rest = name.partition(".")
             if kind == "network":
                 network[rest] = tensor

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from frugalseg.core.errors import ConfigError, unknown
 from frugalseg.core.labels import IGNORE
-from frugalseg.losses.boundary import boundary, near_boundary
+from frugalseg.losses.boundary import REACH, boundary, near_boundary
 from frugalseg.losses.catalog import LOSSES, Loss
 from frugalseg.models.layers import resize
 from frugalseg.models.network import Outputs
@@ -35,7 +35,9 @@ class Objective:
         if outputs.boundary is None:
             return total
         edges_N1hw = resize(outputs.boundary.float(), labels_Nhw.shape[-2:])
-        total = total + self.terms.boundary * boundary(edges_N1hw, labels_Nhw, ignore=IGNORE)
+        total = total + self.terms.boundary * boundary(
+            edges_N1hw, labels_Nhw, ignore=IGNORE, reach=max(1, REACH // stride)
+        )
         if self.terms.near_boundary:
             near_NHW = near_boundary(edges_N1hw, labels_Nhw, ignore=IGNORE)
             total = total + self.terms.near_boundary * self._one(outputs.scores, near_NHW)

@@ -73,10 +73,10 @@ class Schedule(Part):
 class LossTerms(Part):
     """What is minimised. `stride` 2 compares at half size: a quarter of the work.
 
-    `auxiliary` weighs each head for training, `boundary` a head for edges, and `near_boundary` the
-    loss of the scores once more, only where that head sees an edge (PIDNet). With `shrink_labels`
-    the labels are brought to the size of each scores, nearest pixel (the cascade label guidance
-    of ICNet), instead of the scores to that of the labels.
+    The loss `name` is that of all scores. `auxiliary` weighs each head for training, `boundary` a
+    head for edges, and `near_boundary` the loss of the scores once more, only where that head sees
+    an edge (PIDNet). With `shrink_labels` the labels are brought to the size of the scores, nearest
+    pixel, instead of the scores to that of the labels (the cascade label guidance of ICNet).
     """
 
     name: str = "cross_entropy"

@@ -30,7 +30,7 @@ from frugalseg.training.checkpoint import (
 from frugalseg.training.log import RunLog
 from frugalseg.training.loop import Step, Training
 from frugalseg.training.objective import class_weights
-from frugalseg.training.recipe import Recipe, load_recipe, with_time
+from frugalseg.training.recipe import Recipe, load_recipe, recipe_from, with_time
 from frugalseg.training.validation import score_split, torch_predictor
 
 SAVE_EVERY_S = 20.0
@@ -301,7 +301,7 @@ def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 def _differences(kept: Checkpoint, recipe: Recipe, now: Checkpoint) -> str:
     """Tell in what a run to be resumed differs. Network and input count as they came out."""
-    old = _flat(kept.recipe)
+    old = _flat(recipe_from(kept.recipe).model_dump(mode="json"))
     new = _flat(recipe.model_dump(mode="json", exclude={"model", "input"}))
     told = [f"{key} was {old.get(key)}, is {new[key]}" for key in new if new[key] != old.get(key)]
     for what in ("architecture", "input", "labels"):
