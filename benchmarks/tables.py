@@ -192,7 +192,7 @@ def _memory(records: Sequence[Mapping[str, Any]]) -> str:
 PARTS = {"__init__", "catalog", "layers", "mobilenetv3", "network", "pyramid"}  # no networks
 RUNTIMES = {
     "estimates-imx500": "IMX500: run-time and model memory, networks not seen before",
-    "estimates-rss": "LiteRT with XNNPACK: resident memory",
+    "estimates-rss": "LiteRT with XNNPACK: resident memory, networks not seen before",
     "estimates-tflm": "TensorFlow Lite Micro: arena",
 }
 TABLES: Mapping[str, Callable[[], str]] = {
