@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
+from frugalseg.core.records import Record
 from frugalseg.training.checkpoint import load_checkpoint
+from frugalseg.workflows import study_export
 from frugalseg.workflows.study_claim import holder
+from frugalseg.workflows.study_state import Stage
 
 Run = Callable[..., Any]
 STEPS = 10
@@ -110,6 +113,40 @@ def test_a_full_disk_ends_with_2_and_holds_no_claim(
     assert holder(tmp_path / "out" / KEYS[0]) is None
     only = ("--train-only", "--only", KEYS[0])
     assert cli(*arguments(study, tiny_folder, tmp_path / "out", *only)).code == 0
+
+
+def test_a_loss_that_is_no_number_ends_with_1_once_the_other_runs_are_done(
+    cli: Run, study: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    sheet = yaml.safe_load(study.read_text(encoding="utf-8"))
+    sheet["runs"] = [
+        {"name": "wild", "set": {"optimizer.lr": 1e12, "schedule.warmup": 0, "length.steps": 30}},
+        {"name": "tame", "settings": {"width": 0.25}},
+    ]
+    study.write_text(yaml.safe_dump(sheet), encoding="utf-8")
+    ended = cli(*arguments(study, tiny_folder, tmp_path / "out", "--train-only"))
+    assert ended.code == 1, ended.err
+    assert "tiny-tame-s0: trained" in ended.out
+    assert "failed: the loss is" in ended.out
+
+
+def test_what_a_finished_run_lacks_is_printed_and_that_nothing_is_left(
+    cli: Run, study: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Stage(records=[Record(name="int8/bytes", value=1, kind="measured", on="here")],
+                 reason="loses 3.2 mIoU points, allowed are 1")  # fmt: skip
+    wrong = {"fp32": Stage(reason="no such operator"), "int8": told}
+    monkeypatch.setattr(study_export, "CONVERTERS", ())
+    monkeypatch.setattr(study_export, "export_stage", lambda job, name, *_: wrong[name])
+    asked = arguments(study, tiny_folder, tmp_path / "out", "--only", KEYS[0])
+    ended = cli(*asked)
+    assert ended.code == 0, ended.err
+    assert ended.out == (
+        f"{KEYS[0]}: done; fp32: no such operator (to try again, remove fp32.json and result.json"
+        f" from {tmp_path / 'out' / KEYS[0]}); int8: loses 3.2 mIoU points, allowed are 1\n"
+    )
+    again = cli(*asked)
+    assert (again.code, again.out) == (0, "nothing left to do\n")
 
 
 @pytest.mark.slow

@@ -44,6 +44,10 @@ def test_what_cannot_be_merged_is_refused(dataset: Dataset) -> None:
         merged(dataset, {"thing": ["boxes"]})
     with pytest.raises(ConfigError, match="'box' is in two groups"):
         merged(dataset, {"a": ["box", "disc"], "b": ["box"]})
+    with pytest.raises(ConfigError, match="'box' is in two groups"):  # also by its own name
+        merged(dataset, {"box": ["box", "disc"], "other": ["box"]})
+    with pytest.raises(ConfigError, match="the group 'none' has no classes"):
+        merged(dataset, {"thing": ["box", "disc"], "none": []})
     with pytest.raises(ConfigError, match="another class is ground"):
         merged(dataset, {"ground": ["box", "disc"]})
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from frugalseg.workflows import study_claim
-from frugalseg.workflows.study_claim import STALE_S, claimed, holder
+from frugalseg.workflows.study_claim import STALE_S, LostError, claimed, holder
 
 RACE = """
 import sys, time
@@ -50,11 +50,30 @@ def test_two_processes_never_claim_the_same_run(tmp_path: Path) -> None:
 def test_of_two_that_saw_the_same_claim_end_one_follows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(study_claim, "_highest", lambda _: 3)
+    seen = iter([3, 4, 3])  # by the first, by the first once it has its own, by the second
+    monkeypatch.setattr(study_claim, "_highest", lambda _: next(seen))
     monkeypatch.setattr(study_claim, "_holder", lambda *_: None)
     first, second = study_claim._claim(tmp_path), study_claim._claim(tmp_path)
     assert first is not None
     assert second is None
+
+
+def test_a_claim_is_not_taken_beside_a_live_one_that_came_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = write(tmp_path, 1, idle_s=2 * STALE_S)
+    look = study_claim._holder
+
+    def slowly(folder: Path, number: int) -> str | None:
+        """Others make 2, end it and make 3 between this process's look and its own claim."""
+        told = look(folder, number)
+        old.unlink()
+        write(tmp_path, 3)
+        return told
+
+    monkeypatch.setattr(study_claim, "_holder", slowly)
+    assert study_claim._claim(tmp_path) is None
+    assert [path.name for path in tmp_path.iterdir()] == [".claim-3"]
 
 
 def test_a_claim_is_told_and_is_over_when_the_work_is(tmp_path: Path) -> None:
@@ -75,6 +94,35 @@ def test_the_claim_of_a_process_that_was_killed_here_is_over_at_once(tmp_path: P
     assert holder(tmp_path) is None
     write(tmp_path, 1, pid=gone.pid, host="elsewhere")  # nobody can tell from here
     assert holder(tmp_path) == f"process {gone.pid} on elsewhere"
+
+
+def test_a_machine_of_the_same_name_is_told_apart_by_its_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for start in ("first", "second"):
+        (tmp_path / start).write_text(f"{start}\n")
+    monkeypatch.setattr(study_claim, "BOOT", tmp_path / "first")
+    write(tmp_path, 1, pid=gone.pid)
+    assert holder(tmp_path) is None
+    monkeypatch.setattr(study_claim, "BOOT", tmp_path / "second")
+    assert holder(tmp_path) is not None
+    monkeypatch.setattr(study_claim, "BOOT", tmp_path / "not there")
+    assert "second" not in study_claim._here()[1]  # and no error
+
+
+def test_who_was_suspended_looks_at_once_and_is_told_that_the_claim_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with claimed(tmp_path) as claim:
+        assert claim is not None
+        write(tmp_path, claim.number + 1)
+        claim.check()  # looked just now
+        later = time.time() + STALE_S
+        monkeypatch.setattr(time, "time", lambda: later)
+        with pytest.raises(LostError):
+            claim.check()
 
 
 @pytest.mark.parametrize(("idle_s", "is_held"), [(STALE_S - 60, True), (STALE_S + 60, False)])

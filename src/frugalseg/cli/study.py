@@ -10,7 +10,7 @@ from frugalseg.cli import options
 from frugalseg.cli.progress import shown
 from frugalseg.cli.tables import table as text_table
 
-FAILED = 2
+FAILED = 1
 
 app = typer.Typer(
     help="Compare networks: a YAML file with a grid of runs, and the table that they fill.",
@@ -38,7 +38,11 @@ def run(
     set: options.Settings = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Do what is still missing of a study; stopped anywhere, call it again and it goes on."""
+    """Do what is still missing of a study; stopped anywhere, call it again and it goes on.
+
+    Ends with 1 if a run could not be trained or exported, as where the loss is no number any more.
+    A file that loses too much is a result.
+    """
     from frugalseg.workflows.study_run import study_run
 
     try:
@@ -51,7 +55,10 @@ def run(
         print("call it again: it goes on where it was", file=sys.stderr)
         raise
     for key in result.finished:
-        print(f"{key}: {'trained' if train_only else 'done'}")
+        lacks = f"; {result.lacks[key]}" if key in result.lacks else ""
+        print(f"{key}: {'trained' if train_only else 'done'}{lacks}")
+    if not result.finished and not result.left:
+        print("nothing left to do")
     if result.left:
         print()
         print(text_table(["left", "how far"], [list(pair) for pair in result.left.items()], left=2))

@@ -17,17 +17,23 @@ def merged(dataset: Dataset, groups: Mapping[str, Sequence[str]]) -> Dataset:
     """Return the data set with each group of classes under one new name; files stay as they are.
 
     Classes in no group stay. A new class stands where the first of its group stood, in that
-    one's colour. Raises ConfigError for a class that is not there or is in two groups, and for a
-    new name that another class has.
+    one's colour. Raises ConfigError for a class that is not there or is named twice, for a group
+    of none, and for a new name that another class has.
     """
     names = dataset.labels.names
     new_name = {name: name for name in names}
+    seen: set[str] = set()
     for group, members in groups.items():
+        if not members:
+            raise ConfigError(f"the group {group!r} has no classes: name those that it replaces")
         for member in members:
             if member not in new_name:
                 raise unknown(f"class of {dataset.root.name}", member, names)
-            if new_name[member] != member:
-                raise ConfigError(f"class {member!r} is in two groups that are merged")
+            if member in seen:
+                raise ConfigError(
+                    f"class {member!r} is in two groups that are merged, or twice in one"
+                )
+            seen.add(member)
             if group in names and group not in members:
                 raise ConfigError(
                     f"classes cannot be merged as {group!r}: another class is {group}"

@@ -20,7 +20,12 @@ from typing import Any
 
 STALE_S = 600.0
 TOUCH_EVERY_S = 30.0
+BOOT = Path("/proc/sys/kernel/random/boot_id")
 _NAME = re.compile(r"\.claim-(\d+)")
+
+
+class LostError(Exception):
+    """Somebody followed: what this process has not saved is theirs to do."""
 
 
 class Claim:
@@ -33,6 +38,22 @@ class Claim:
         self.folder, self.number = folder, number
         self.path = folder / f".claim-{number}"
         self.lost = False
+        self.looked_s = time.time()
+
+    def look(self) -> None:
+        """See whether somebody followed."""
+        self.lost = self.lost or _highest(self.folder) != self.number
+        self.looked_s = time.time()
+
+    def check(self, *, now: bool = False) -> None:
+        """Raise LostError once somebody followed; cheap, unless it is to be seen `now`.
+
+        Who was suspended looks at once: this clock goes on meanwhile.
+        """
+        if now or abs(time.time() - self.looked_s) > 2 * TOUCH_EVERY_S:
+            self.look()
+        if self.lost:
+            raise LostError
 
 
 @contextlib.contextmanager
@@ -93,6 +114,9 @@ def _claim(folder: Path) -> Claim | None:
         raise
     finally:
         os.close(handle)
+    if _highest(folder) != claim.number:  # since the look at `last`, others came and one is there
+        claim.path.unlink(missing_ok=True)
+        return None
     for path, number in _claims(folder):
         if number < claim.number:
             path.unlink(missing_ok=True)
@@ -101,7 +125,7 @@ def _claim(folder: Path) -> Claim | None:
 
 def _keep(claim: Claim, ended: threading.Event) -> None:
     while not ended.wait(TOUCH_EVERY_S):
-        claim.lost = _highest(claim.folder) != claim.number
+        claim.look()
         if claim.lost:
             return
         with contextlib.suppress(OSError):
@@ -119,11 +143,16 @@ def _highest(folder: Path) -> int:
 
 
 def _here() -> tuple[str, str]:
-    """Name this host, and where in it a process number means something: its container."""
-    try:
-        return platform.node(), str(Path("/proc/self/ns/pid").readlink())
-    except OSError:
-        return platform.node(), ""
+    """Name this host, and where a process number means something: its start, and the container.
+
+    Machines that were cloned have one name; each start of each has an identity of its own.
+    """
+    space = []
+    with contextlib.suppress(OSError):
+        space.append(BOOT.read_text(encoding="ascii").strip())
+    with contextlib.suppress(OSError):
+        space.append(str(Path("/proc/self/ns/pid").readlink()))
+    return platform.node(), " ".join(space)
 
 
 def _is_alive(pid: int) -> bool:

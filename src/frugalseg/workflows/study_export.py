@@ -8,7 +8,7 @@ import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
-from frugalseg.core.errors import MissingExtraError
+from frugalseg.core.errors import MissingExtraError, ToolchainError
 from frugalseg.core.files import write_text
 from frugalseg.core.progress import Progress
 from frugalseg.core.records import Record, this_machine
@@ -38,6 +38,17 @@ def check_converters() -> None:
         )
 
 
+def check_wish(job: Job) -> None:
+    """Raise what `export` would, before any work: for a toolchain that is missing, above all."""
+    try:
+        for name in FORMATS:
+            _wish(job, name)
+    except ToolchainError as wrong:
+        raise ToolchainError(
+            f"{wrong}; or leave exporting to another machine with --train-only"
+        ) from wrong
+
+
 def export_stage(job: Job, name: str, dataset: Dataset, folder: Path, progress: Progress) -> Stage:
     """Write, score and weigh one file; `reason` says why there is none or it was not kept."""
     draft = folder / f".draft-{name}"
@@ -45,11 +56,7 @@ def export_stage(job: Job, name: str, dataset: Dataset, folder: Path, progress: 
         shutil.rmtree(left) if left.is_dir() else left.unlink()
     kept = load_checkpoint(folder / "run")
     before = Scores.from_dict(read(folder / "train.json")["scores"])
-    device = load_device(job.device) if job.device and name == "int8" else None
-    wish = ExportWish(
-        formats=(FORMATS[name],), tolerance_points=EVERYTHING_POINTS,
-        calibration=job.calibration, device=device,
-    )  # fmt: skip
+    wish = _wish(job, name)
     try:
         made = export_checkpoint(kept, dataset, draft, wish, float_scores=before, progress=progress)
     except (OSError, MissingExtraError, MemoryError):
@@ -60,6 +67,14 @@ def export_stage(job: Job, name: str, dataset: Dataset, folder: Path, progress: 
         return _result(job, name, made, dataset, folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _wish(job: Job, name: str) -> ExportWish:
+    device = load_device(job.device) if job.device and name == "int8" else None
+    return ExportWish(
+        formats=(FORMATS[name],), tolerance_points=EVERYTHING_POINTS,
+        calibration=job.calibration, device=device,
+    )  # fmt: skip
 
 
 def _result(job: Job, name: str, made: ExportResult, dataset: Dataset, folder: Path) -> Stage:

@@ -22,18 +22,30 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
 from frugalseg.core.errors import ConfigError, listed, unknown
 from frugalseg.core.parse import Part, parse
 from frugalseg.report.columns import COLUMNS
-from frugalseg.training.recipe import Recipe, load_recipe
+from frugalseg.training.recipe import Model, Recipe, load_recipe
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+SEED = "seeds stand in `seeds:` of the study, such as seeds: [0, 1], not among the settings"
 
 Kind = TypeVar("Kind", bound=BaseModel)
+Values = TypeVar("Values", bound=Mapping[str, Any])
+
+
+def _without_seed(settings: Values) -> Values:
+    if any(key.strip() == "seed" for key in settings):
+        raise ValueError(SEED)
+    return settings
+
+
 Name = Annotated[str, Field(pattern=NAME)]
 Settings = dict[str, Any]
+Overrides = Annotated[Settings, AfterValidator(_without_seed)]
+Choices = dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]]
 Names = Annotated[
     tuple[Name, ...],
     BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
@@ -46,15 +58,16 @@ class Entry(Part):
 
     `model` and `settings` are those of the recipe; `set` has keys as `--set` does, and `grid` a
     list for each such key, which are multiplied out. With a `device`, the largest frugalnet that
-    fits it is chosen, as `fit` does.
+    fits it is chosen, as `fit` does, and no model or setting of it may be given. A run that is
+    just a name is the model of that name.
     """
 
     name: Name
     model: str | None = None
     settings: Settings = Field(default_factory=dict)
     recipe: str | None = None
-    set: Settings = Field(default_factory=dict)
-    grid: dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]] = Field(default_factory=dict)
+    set: Overrides = Field(default_factory=dict)
+    grid: Annotated[Choices, AfterValidator(_without_seed)] = Field(default_factory=dict)
     device: str | None = None
 
 
@@ -66,7 +79,7 @@ class _Sheet(Part):
     runs: Annotated[tuple[Any, ...], Field(min_length=1)]
     columns: Annotated[tuple[str, ...], Field(min_length=1)]
     recipe: str = "default"
-    set: Settings = Field(default_factory=dict)
+    set: Overrides = Field(default_factory=dict)
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(min_length=1)] = (0,)
     merge: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     tolerance: float = Field(default=1.0, ge=0, description="mIoU points that int8 may lose")
@@ -126,7 +139,10 @@ class Study:
         lines = [
             (entry, name, chosen) for entry in self.entries for name, chosen in _multiplied(entry)
         ]
-        problems += _doubles([name for _, name, _ in lines])
+        problems += _doubles(
+            [name for _, name, _ in lines], "runs have this name; each needs its own"
+        )
+        problems += [SEED] if any(_key(setting) == "seed" for setting in settings) else []
         jobs: list[Job] = []
         for place, (entry, name, chosen) in enumerate(lines):
             if not re.match(NAME, name):
@@ -136,6 +152,11 @@ class Study:
                 jobs += self._of_line(place, entry, name, [*_assigned(chosen), *settings])
             except ConfigError as wrong:
                 problems.append(f"{name}: {wrong}")
+        problems = problems or _doubles(
+            [job.key for job in jobs],
+            "runs would share this folder; name each run, data set and seed once, and so that no"
+            " two together read the same",
+        )
         if problems:
             raise ConfigError(f"the study {self.name} is wrong{listed(problems)}")
         return jobs
@@ -147,6 +168,8 @@ class Study:
         wanted = [*_assigned(sheet.set), *_assigned(_model(entry)), *_assigned(entry.set)]
         source = _beside(self.home, entry.recipe or sheet.recipe)
         recipe = load_recipe(source, [*wanted, *settings])
+        if entry.device is not None:
+            _refuse_model(recipe.model)
         device = None if entry.device is None else str(_beside(self.home, entry.device, ".toml"))
         for data, seed in itertools.product(sheet.data, sheet.seeds):
             yield Job(
@@ -186,17 +209,23 @@ def _checked(path: Path, values: Mapping[str, Any]) -> Study:
     sheet = _tried(_Sheet, values, "the file", problems)
     runs = values.get("runs")
     entries = [
-        _tried(Entry, run if isinstance(run, dict) else {"name": run}, f"run {number}", problems)
+        _tried(Entry, _entry(run), f"run {number}", problems)
         for number, run in enumerate(runs if isinstance(runs, list) else (), start=1)
     ]
     columns = values.get("columns")
-    strange = [c for c in columns if c not in COLUMNS] if isinstance(columns, list) else []
-    problems += [str(unknown("column", str(column), COLUMNS)) for column in strange]
+    named = [c for c in columns if isinstance(c, str)] if isinstance(columns, list) else []
+    problems += [str(unknown("column", name, COLUMNS)) for name in named if name not in COLUMNS]
     if problems or sheet is None:
         raise ConfigError(f"the study {path} is wrong{listed(problems)}")
     return Study(
         name=path.stem, home=path.parent, sheet=sheet, entries=tuple(e for e in entries if e)
     )
+
+
+def _entry(run: Any) -> Mapping[str, Any]:
+    if isinstance(run, str):
+        return {"name": run, "model": run}
+    return run if isinstance(run, dict) else {"name": run}
 
 
 def _tried(
@@ -226,14 +255,32 @@ def _model(entry: Entry) -> Settings:
     return named | {f"model.settings.{key}": value for key, value in entry.settings.items()}
 
 
+def _refuse_model(model: Model) -> None:
+    """Refuse a model beside a device, wherever it was named; only its channels are left open."""
+    settings = [key for key in model.settings if key != "channels"]
+    if model.name != Model().name or settings:
+        told = " with ".join([model.name, *([", ".join(settings)] if settings else [])])
+        raise ConfigError(
+            f"a device chooses its own frugalnet: leave model and settings out, here and in set,"
+            f" grid, --set and the recipe (got {told})"
+        )
+
+
 def _assigned(settings: Settings) -> list[str]:
-    """Write settings as `--set` takes them; JSON is YAML too."""
-    return [f"{key}={json.dumps(value)}" for key, value in settings.items()]
+    """Write settings as `--set` takes them; JSON is YAML too. A date becomes its text."""
+    try:
+        return [f"{key}={json.dumps(value, default=str)}" for key, value in settings.items()]
+    except (TypeError, ValueError) as wrong:  # a key that is a date, a list that holds itself
+        raise ConfigError(f"a setting is no plain value: {wrong}") from wrong
 
 
-def _doubles(names: Sequence[str]) -> list[str]:
+def _key(setting: str) -> str:
+    return setting.partition("=")[0].strip()
+
+
+def _doubles(names: Sequence[str], said: str) -> list[str]:
     return [
-        f"{name}: {names.count(name)} runs have this name; each needs its own"
+        f"{name}: {names.count(name)} {said}"
         for name in dict.fromkeys(names)
         if names.count(name) > 1
     ]

@@ -13,10 +13,11 @@ from frugalseg.core.progress import Progress, silent
 from frugalseg.data.check import DataReport
 from frugalseg.data.dataset import Dataset
 from frugalseg.training.recipe import seconds
-from frugalseg.workflows.study_claim import Claim, claimed, holder
+from frugalseg.workflows.study_claim import Claim, LostError, claimed, holder
 from frugalseg.workflows.study_file import Job, load_study
 from frugalseg.workflows.study_state import (
     STAGES,
+    Stage,
     State,
     begin,
     finish,
@@ -24,7 +25,13 @@ from frugalseg.workflows.study_state import (
     refuse_changed,
     state_of,
 )
-from frugalseg.workflows.study_train import check_network, open_data, train_stage
+from frugalseg.workflows.study_train import (
+    check_input,
+    check_network,
+    check_start,
+    open_data,
+    train_stage,
+)
 from frugalseg.workflows.train import StoppedError, checked
 
 log = logging.getLogger("frugalseg")
@@ -35,13 +42,15 @@ class StudyResult:
     """What one call did, and what is left.
 
     `finished` are runs that this call brought to their end (with `train_only`, that of training),
-    `left` tells how far each of the others is, `failed` why some could not be trained.
+    `left` tells how far each of the others is, `failed` why some could not be trained or
+    exported. `lacks` says of those finished which file could not be written or kept, and why.
     """
 
     folder: Path
     finished: tuple[str, ...]
     left: dict[str, str]
     failed: dict[str, str]
+    lacks: dict[str, str]
 
 
 def study_run(
@@ -67,7 +76,8 @@ def study_run(
     after it, to go on at a later call with the same result, and nothing else is begun; a scoring
     or an export that was begun is finished. With `train_only` nothing is exported.
 
-    Raises ConfigError and DataError, each with all mistakes, before anything is trained.
+    Raises ConfigError before anything is trained: for all mistakes in the study and the tools that
+    are missing together; then for all in the data, and in how the runs go with it.
     """
     began = clock.monotonic()
     limit_s = seconds(time) if isinstance(time, str) else time
@@ -113,18 +123,48 @@ class _Bench:
     reports: dict[str, DataReport] = field(default_factory=dict)
     finished: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    lacks: dict[str, str] = field(default_factory=dict)
 
     def open(self) -> None:
-        """Open all data sets and build each network once; tell all that is wrong together."""
+        """Open and check all that the runs still need; tell all that is wrong together."""
         problems: list[str] = []
         for job in {job.data: job for job in self.jobs}.values():
             with _collected("", problems):
                 self.datasets[job.data] = open_data(job, self.data)
-        for job in {job.name: job for job in self.jobs}.values():
+        untrained = self._without("train")
+        for job in {job.name: job for job in untrained}.values():
             with _collected(f"{job.name}: ", problems):
                 check_network(job)
-        if problems:
-            raise ConfigError(f"the study cannot be run{listed(problems)}")
+        for job in untrained:
+            with _collected(f"{job.name}: ", problems):
+                check_start(job, self.out / job.key)
+        if not self.train_only:
+            self._check_exports(problems)
+        _refuse(problems)
+        for name in dict.fromkeys(job.data for job in untrained):
+            with _collected("", problems):
+                self._report(name)
+        _refuse(problems)
+        for job in {(job.data, job.name): job for job in untrained}.values():
+            with _collected(f"{job.name}: ", problems):
+                check_input(job, self.datasets[job.data], self._report(job.data))
+        _refuse(problems)
+
+    def _without(self, stage: str) -> list[Job]:
+        return [job for job in self.jobs if stage not in state_of(self.out / job.key).stages]
+
+    def _check_exports(self, problems: list[str]) -> None:
+        from frugalseg.workflows.study_export import check_wish
+
+        for job in {job.name: job for job in self._without("int8")}.values():
+            with _collected(f"{job.name}: ", problems):
+                check_wish(job)
+
+    def _report(self, data: str) -> DataReport:
+        """Check a data set, once; raises DataError for its problems."""
+        if data not in self.reports:
+            self.reports[data] = checked(self.datasets[data], self.progress)
+        return self.reports[data]
 
     def work(self) -> StudyResult:
         """Take one run after another, until nothing is left to do or the time is over."""
@@ -140,6 +180,7 @@ class _Bench:
             finished=tuple(self.finished),
             left={key: self._left(key, s) for key, s in states.items() if not s.done},
             failed=self.failed,
+            lacks=self.lacks,
         )
 
     def is_over(self) -> bool:
@@ -147,8 +188,10 @@ class _Bench:
         return self.ends_s is not None and clock.monotonic() >= self.ends_s
 
     def _left(self, key: str, state: State) -> str:
-        worker = holder(self.out / key)
-        return state.told if worker is None else f"{state.told}; {worker} is at it"
+        told, worker = state.told, holder(self.out / key)
+        if state.stages and key in self.failed:
+            told = f"{told}; failed: {self.failed[key]}"
+        return told if worker is None else f"{told}; {worker} is at it"
 
     def _next(self) -> Job | None:
         """Choose the run that tells most, of those that can be worked on."""
@@ -170,44 +213,63 @@ class _Bench:
         refuse_changed([job], self.out)
         begin(job, folder, self.settings)
         try:
-            for stage in STAGES[:1] if self.train_only else STAGES:
-                if (folder / f"{stage}.json").exists():
-                    continue
-                if self.is_over() or claim.lost:
-                    return
-                self._stage(job, stage, claim)
-        except StoppedError:
-            return
+            with contextlib.suppress(StoppedError, LostError):
+                self._stages(job, claim)
+        except (FrugalsegError, RuntimeError) as wrong:  # RuntimeError: torch, out of memory
+            self._fail(job, claim, wrong)
+
+    def _stages(self, job: Job, claim: Claim) -> None:
+        """Do what the run lacks, up to its end or that of the time."""
+        folder = self.out / job.key
+        for stage in STAGES[:1] if self.train_only else STAGES:
+            if (folder / f"{stage}.json").exists():
+                continue
+            if self.is_over():
+                return
+            claim.check()
+            made = self._train(job, claim) if stage == "train" else self._export(job, stage, claim)
+            claim.check(now=True)
+            made.save(folder, stage)
+            (folder / "failed.json").unlink(missing_ok=True)
         if not self.train_only:
-            finish(job, folder)
+            claim.check(now=True)
+            if lacks := finish(job, folder):
+                self.lacks[job.key] = lacks
         self.finished.append(job.key)
 
-    def _stage(self, job: Job, stage: str, claim: Claim) -> None:
-        folder, dataset, progress = self.out / job.key, self.datasets[job.data], self._told(job)
-        if stage != "train":
-            from frugalseg.workflows.study_export import export_stage
+    def _train(self, job: Job, claim: Claim) -> Stage:
+        def stop() -> bool:
+            claim.check()  # raises: what this process has is older, and must not be saved
+            return self.is_over()
 
-            export_stage(job, stage, dataset, folder, progress).save(folder, stage)
+        return train_stage(
+            job, self.datasets[job.data], self._report(job.data), self.out / job.key, stop,
+            self._told(job, claim),
+        )  # fmt: skip
+
+    def _export(self, job: Job, stage: str, claim: Claim) -> Stage:
+        from frugalseg.workflows.study_export import export_stage
+
+        folder, dataset = self.out / job.key, self.datasets[job.data]
+        return export_stage(job, stage, dataset, folder, self._told(job, claim))
+
+    def _fail(self, job: Job, claim: Claim, wrong: Exception) -> None:
+        """Keep why a run could not be trained or exported, to go on with the others."""
+        claim.look()
+        if claim.lost:
             return
-        if job.data not in self.reports:
-            self.reports[job.data] = checked(dataset, progress)
-        report = self.reports[job.data]
-        try:
-            made = train_stage(
-                job, dataset, report, folder, lambda: self.is_over() or claim.lost, progress
-            )
-        except (FrugalsegError, RuntimeError) as wrong:  # RuntimeError: torch, out of memory
-            reason = self.failed[job.key] = in_a_line(wrong)
+        folder, reason = self.out / job.key, in_a_line(wrong)
+        is_trained = (folder / "train.json").exists()
+        self.failed[job.key] = reason
+        if not is_trained:
             write_json(folder / "failed.json", {"reason": reason})
-            log.warning("%s cannot be trained: %s", job.key, reason)
-            raise StoppedError from wrong
-        made.save(folder, stage)
-        (folder / "failed.json").unlink(missing_ok=True)
+        log.warning("%s cannot be %s: %s", job.key, "exported" if is_trained else "trained", reason)
 
-    def _told(self, job: Job) -> Progress:
-        """Name the run in what is told of the progress."""
+    def _told(self, job: Job, claim: Claim) -> Progress:
+        """Name the run in what is told of the progress, and end it once the claim is lost."""
 
         def progress(stage: str, done: float, total: float, note: str = "") -> None:
+            claim.check()
             self.progress(stage, done, total, f"{job.key}, {note}" if note else job.key)
 
         return progress
@@ -219,7 +281,13 @@ def _collected(what: str, problems: list[str]) -> Iterator[None]:
     try:
         yield
     except FrugalsegError as wrong:
-        problems.append(f"{what}{wrong}")
+        if (told := f"{what}{wrong}") not in problems:  # as of another seed
+            problems.append(told)
+
+
+def _refuse(problems: Sequence[str]) -> None:
+    if problems:
+        raise ConfigError(f"the study cannot be run{listed(problems)}")
 
 
 def _rank(job: Job, state: State, jobs: Sequence[Job]) -> tuple[bool, int, float, int]:

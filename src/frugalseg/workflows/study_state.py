@@ -101,8 +101,8 @@ def begin(job: Job, folder: Path, settings: Sequence[str]) -> None:
         write_json(folder / "asked.json", job.asked() | {"set": list(settings)})
 
 
-def finish(job: Job, folder: Path) -> None:
-    """Write result.json from what the stages gave."""
+def finish(job: Job, folder: Path) -> str | None:
+    """Write result.json from what the stages gave; say what the run lacks, None if nothing."""
     stages = {name: read(folder / f"{name}.json") for name in STAGES}
     asked = read(folder / "asked.json")
     result = {
@@ -115,6 +115,18 @@ def finish(job: Job, folder: Path) -> None:
         "records": [record for stage in stages.values() for record in stage["records"]],
     }
     write_json(folder / "result.json", result)
+    return (
+        "; ".join(_lacks(folder, name, stage) for name, stage in stages.items() if stage["reason"])
+        or None
+    )
+
+
+def _lacks(folder: Path, name: str, stage: Mapping[str, Any]) -> str:
+    """Say why there is no file, and how to try again; or why it was not kept."""
+    told = f"{name}: {stage['reason']}"
+    if stage["records"]:
+        return told
+    return f"{told} (to try again, remove {name}.json and result.json from {folder})"
 
 
 def changes(job: Job, folder: Path) -> str | None:

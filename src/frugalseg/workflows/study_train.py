@@ -1,28 +1,32 @@
 """The first stage of a run of a study: the network, trained, scored and weighed."""
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from frugalseg.core.errors import ArtifactError
+from frugalseg.core.errors import ArtifactError, OverBudgetError, unknown
 from frugalseg.core.files import write_json
+from frugalseg.core.inputs import InputSpec
 from frugalseg.core.progress import Progress
 from frugalseg.core.records import Record, this_machine
-from frugalseg.cost.device import load_device
+from frugalseg.cost.device import Device, load_device
 from frugalseg.cost.footprint import weigh
 from frugalseg.data.catalog import BELT_NAME, open_dataset
 from frugalseg.data.check import DataReport
 from frugalseg.data.dataset import Dataset
 from frugalseg.data.merge import merged
+from frugalseg.losses.catalog import LOSSES
 from frugalseg.metrics.scores import Scores
 from frugalseg.models.catalog import Architecture
 from frugalseg.search.design import design
+from frugalseg.search.ladder import choose
 from frugalseg.search.sizes import sizes_from
 from frugalseg.trace import record
 from frugalseg.training.batches import steps_in_epoch
-from frugalseg.training.checkpoint import Checkpoint, load_checkpoint
+from frugalseg.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from frugalseg.training.recipe import Model, Recipe
 from frugalseg.workflows.study_file import Job
 from frugalseg.workflows.study_state import Stage, read
@@ -40,13 +44,34 @@ def open_data(job: Job, data: Path) -> Dataset:
 
 
 def check_network(job: Job) -> None:
-    """Raise ConfigError where the network, a setting of it or the device does not exist."""
+    """Raise ConfigError where the network, a setting of it, the loss or the device is unknown."""
+    if job.recipe.loss.name not in LOSSES:
+        raise unknown("loss", job.recipe.loss.name, LOSSES)
     if job.device is not None:
         load_device(job.device)
         return
     settings: dict[str, Any] = {**job.recipe.model.settings, "num_classes": 2}
     with torch.device("meta"):  # without weights
         Architecture(name=job.recipe.model.name, settings=settings).build()
+
+
+def check_start(job: Job, folder: Path) -> None:
+    """Raise ArtifactError where the weights to start from are missing, and still needed."""
+    if job.recipe.start is not None and not _is_begun(folder):
+        find_checkpoint(Path(job.recipe.start))
+
+
+def check_input(job: Job, dataset: Dataset, report: DataReport) -> None:
+    """Raise ConfigError for an input that is smaller than the crop or that the device refuses.
+
+    Whether a network fits the device there is seen when the run begins: the search takes longer.
+    """
+    if job.device is not None:
+        device, sizes = _sizes(job, job.device, report)
+        with contextlib.suppress(OverBudgetError):
+            choose(device, sizes[0], dataset.labels.num_classes)
+    elif job.recipe.augment.crop is not None:
+        input_of(job.recipe, report)
 
 
 def train_stage(
@@ -60,8 +85,7 @@ def train_stage(
     """Train, or go on; raises StoppedError when told to stop, what was done being saved."""
     recipe = job.recipe if job.device is None else designed(job, dataset, report)
     machines = _machines(folder)
-    going_on = (folder / "run" / "last.safetensors").exists()
-    made = train_on(dataset, report, recipe, folder / "run", going_on, progress, stop)
+    made = train_on(dataset, report, recipe, folder / "run", _is_begun(folder), progress, stop)
     kept, trained_on = made.checkpoint, "; ".join(machines)
     last = load_checkpoint(folder / "run" / "last.safetensors")  # the best one may be earlier
     epochs = last.step / steps_in_epoch(dataset, recipe)
@@ -87,13 +111,22 @@ def train_stage(
 def designed(job: Job, dataset: Dataset, report: DataReport) -> Recipe:
     """Choose the largest frugalnet that fits the device of the run, as `fit` does."""
     assert job.device is not None
-    device = load_device(job.device)
-    size = job.recipe.input or device.input.default
-    spec = input_of(job.recipe.model_copy(update={"input": size}), report)
-    sizes = [spec] if size else sizes_from(spec, device)
+    device, sizes = _sizes(job, job.device, report)
     choice = design(device, sizes, dataset.labels.num_classes)
     model = Model(settings=dict(choice.architecture.settings))
     return job.recipe.model_copy(update={"input": str(choice.input), "model": model})
+
+
+def _sizes(job: Job, name: str, report: DataReport) -> tuple[Device, list[InputSpec]]:
+    """Load the device, and list the inputs to choose from: one, if the recipe or it says so."""
+    device = load_device(name)
+    size = job.recipe.input or device.input.default
+    spec = input_of(job.recipe.model_copy(update={"input": size}), report)
+    return device, [spec] if size else sizes_from(spec, device)
+
+
+def _is_begun(folder: Path) -> bool:
+    return (folder / "run" / "last.safetensors").exists()
 
 
 def score_records(form: str, scores: Scores, dataset: Dataset, machine: str) -> list[Record]:
