@@ -1,6 +1,8 @@
 # `make demo` and `make test` set up what they need. PYTHON=python3.12 picks another interpreter.
 PYTHON ?= python3
 WORKERS ?= 2
+# A worker that has nothing left to do takes over tests of another: slow ones stand side by side.
+SPREAD := -n $(WORKERS) --dist worksteal
 
 VENV := .venv
 LIGHT := .venv-light
@@ -28,9 +30,9 @@ demo: $(VENV)/.installed
 
 test: check $(LIGHT)/.installed toolchains
 	@echo "First without torch installed, for all that is below the torch line:"
-	$(LIGHT)/bin/pytest -n $(WORKERS) $(LIGHT_TESTS)
+	$(LIGHT)/bin/pytest $(SPREAD) $(LIGHT_TESTS)
 	@echo "Then everything:"
-	$(BIN)/pytest -n $(WORKERS)
+	$(BIN)/pytest $(SPREAD)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
@@ -39,7 +41,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
 quick: $(VENV)/.installed-dev
-	$(BIN)/pytest -q -n $(WORKERS) -m "not slow"
+	$(BIN)/pytest -q $(SPREAD) -m "not slow"
 
 setup: $(VENV)/.installed-dev
 

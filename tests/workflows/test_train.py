@@ -61,7 +61,8 @@ def test_a_run_begun_before_a_recipe_knew_a_key_goes_on(belt: Path, tmp_path: Pa
     kept = load_checkpoint(last)
     loss = {key: value for key, value in kept.recipe["loss"].items() if key != "boundary"}
     save_checkpoint(replace(kept, recipe={**kept.recipe, "loss": loss}), last)
-    train(belt, tmp_path / "run", set=quick, resume=True)
+    again = train(belt, tmp_path / "run", set=quick, resume=True)
+    assert again.checkpoint.step == 2
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run(belt: Path, tmp_path: Path) -> None:
