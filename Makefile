@@ -3,6 +3,7 @@ PYTHON ?= python3
 WORKERS ?= 2
 # A worker that has nothing left to do takes over tests of another: slow ones stand side by side.
 SPREAD := -n $(WORKERS) --dist worksteal
+test quick: export OMP_NUM_THREADS := 1
 
 VENV := .venv
 LIGHT := .venv-light
