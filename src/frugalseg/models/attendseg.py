@@ -23,10 +23,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from frugalseg.core.errors import ConfigError
 from frugalseg.models.layers import SameConv, conv, max_pool, resize, scaled
 from frugalseg.models.network import Network
-from frugalseg.models.settings import check_width
+from frugalseg.models.settings import check_whole, check_width
 
 STEM = 24  # channels at 1/2, at width 1
 CHANNELS = (64, 120, 168)  # at 1/4, 1/8, 1/16
@@ -54,9 +53,7 @@ class AttendSegConfig:
     def __post_init__(self) -> None:
         check_width(self.width)
         check_width(self.decoder_width, "decoder_width")
-        low, high = DEPTHS
-        if type(self.depth) is not int or not low <= self.depth <= high:
-            raise ConfigError(f"depth must be a whole number from 1 to 4, got {self.depth!r}")
+        check_whole("depth", self.depth, DEPTHS)
 
 
 class Condenser(nn.Module):

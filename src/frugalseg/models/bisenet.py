@@ -22,10 +22,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from frugalseg.core.errors import ConfigError
 from frugalseg.models.layers import BasicBlock, SameConv, conv, max_pool, resize, scaled
 from frugalseg.models.network import Network, Outputs
-from frugalseg.models.settings import check_width
+from frugalseg.models.settings import check_choice, check_width
 
 SPATIAL = (64, 64, 64, 128)
 CONTEXT, FUSED, HEAD = 128, 256, 64
@@ -53,8 +52,7 @@ class BiSeNetConfig:
     def __post_init__(self) -> None:
         check_width(self.width)
         check_width(self.decoder_width, "decoder_width")
-        if self.backbone not in AUXILIARY:
-            raise ConfigError(f"backbone must be 'xception39' or 'resnet18', got {self.backbone!r}")
+        check_choice("backbone", self.backbone, AUXILIARY)
 
 
 class Backbone(NamedTuple):

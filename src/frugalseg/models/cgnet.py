@@ -134,6 +134,14 @@ def down(c_in: int, c_out: int, dilation: int, reduction: int, act: str) -> nn.S
     )
 
 
+def stem(channels: int, c_out: int, act: str) -> nn.Sequential:
+    """Build three 3x3 convolutions, the first with stride 2."""
+    return nn.Sequential(
+        conv_act(channels, c_out, 3, act, stride=2),
+        *(conv_act(c_out, c_out, 3, act) for _ in range(2)),
+    )
+
+
 class CGNet(Network):
     """Three convolutions at 1/2, M blocks at 1/4, N at 1/8, and a 1x1 classifier."""
 
@@ -142,9 +150,7 @@ class CGNet(Network):
         self.num_classes, self.channels = config.num_classes, config.channels
         act, image = config.act, config.channels
         c2, c4, c8 = (scaled(c, config.width) for c in CHANNELS)
-        self.stage2 = nn.Sequential(
-            conv_act(image, c2, 3, act, stride=2), *(conv_act(c2, c2, 3, act) for _ in range(2))
-        )
+        self.stage2 = stem(image, c2, act)
         self.join2 = norm_act(c2 + image, act)
         self.down4 = down(c2 + image, c4, DILATIONS[0], REDUCTIONS[0], act)
         block4 = partial(Block, c4, DILATIONS[0], REDUCTIONS[0], act)

@@ -21,6 +21,7 @@ from frugalseg.models.cgnet import (
     activation,
     conv_act,
     norm_act,
+    stem,
 )
 from frugalseg.models.layers import SameConv, max_pool, scaled
 from frugalseg.models.network import Network
@@ -107,9 +108,7 @@ class DABNet(Network):
         self.num_classes, self.channels = config.num_classes, config.channels
         act, image = config.act, config.channels
         c2, c4, c8 = (scaled(c, config.width) for c in CHANNELS)
-        self.stage2 = nn.Sequential(
-            conv_act(image, c2, 3, act, stride=2), *(conv_act(c2, c2, 3, act) for _ in range(2))
-        )
+        self.stage2 = stem(image, c2, act)
         self.join2 = norm_act(c2 + image, act)
         self.down4 = Down(c2 + image, c4, act)
         self.stage4 = nn.Sequential(*(Block(c4, DILATION_4, act) for _ in range(config.depth4)))

@@ -16,10 +16,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from frugalseg.core.errors import ConfigError
 from frugalseg.models.layers import SameConv, max_pool, resize, scaled
 from frugalseg.models.network import Network
-from frugalseg.models.settings import check_width
+from frugalseg.models.settings import check_choice, check_width
 
 STEM, MIDDLE, REFINED = 13, 193, 217  # channels at width 1
 OUTPUT_STRIDES = (1, 4)
@@ -42,8 +41,7 @@ class EdgeSegNetConfig:
     def __post_init__(self) -> None:
         check_width(self.width)
         check_width(self.decoder_width, "decoder_width")
-        if self.output_stride not in OUTPUT_STRIDES:
-            raise ConfigError(f"output_stride must be 1 or 4, got {self.output_stride!r}")
+        check_choice("output_stride", self.output_stride, OUTPUT_STRIDES)
 
 
 class Reduction(nn.Module):

@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from frugalseg.core.errors import ConfigError
 from frugalseg.models.layers import SameConv, conv, resize, scaled
 from frugalseg.models.network import Network
-from frugalseg.models.settings import check_width
+from frugalseg.models.settings import check_choice, check_width
 
 HEADS = (1, 2, 5, 8)  # of the stages at 1/4, 1/8, 1/16, 1/32
 PATCH, STRIDE = (7, 3, 3, 3), (4, 2, 2, 2)
@@ -80,10 +80,8 @@ class SegFormerConfig:
             raise ConfigError(f"size must be one of {', '.join(SIZES)}, got {self.size!r}")
         check_width(self.width)
         check_width(self.decoder_width, "decoder_width")
-        if self.head not in HEAD_KINDS:
-            raise ConfigError(f"head must be 'concat' or 'sum', got {self.head!r}")
-        if self.act not in ACTS:
-            raise ConfigError(f"act must be 'gelu' or 'relu', got {self.act!r}")
+        check_choice("head", self.head, HEAD_KINDS)
+        check_choice("act", self.act, ACTS)
 
 
 class ChannelNorm(nn.LayerNorm):

@@ -1,6 +1,6 @@
 """What settings of networks may be; each check raises ConfigError that names the setting."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
 from frugalseg.core.errors import ConfigError
 
@@ -21,7 +21,7 @@ def check_whole(name: str, value: object, limits: tuple[int, int]) -> None:
         raise ConfigError(f"{name} must be a whole number from {low} to {high}, got {value!r}")
 
 
-def check_choice(name: str, value: object, known: Sequence[object]) -> None:
+def check_choice(name: str, value: object, known: Collection[object]) -> None:
     """Check that a value is one of those known."""
     if value not in known:
         *first, last = map(repr, known)
