@@ -6,7 +6,6 @@ memory is looked at: its convolutions in groups need other run-time memory than 
 """
 
 import json
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +30,6 @@ PAIRS: list[dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))
 KIB = 1024
 ROUGH = 0.02
 SAMPLE = 8  # of so many pairs one is for the quick run
-BUILDER = Path(__file__).parents[2] / "benchmarks" / "imx500_nets.py"
-
-
-@pytest.fixture(scope="module")
-def nets() -> Any:
-    spec = spec_from_file_location("imx500_nets", BUILDER)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def trace(nets: Any, line: str) -> Graph:
