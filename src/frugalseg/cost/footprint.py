@@ -9,6 +9,7 @@ from frugalseg.core.budget import Footprint, Verdict
 from frugalseg.core.inputs import InputSpec
 from frugalseg.cost.device import Device
 from frugalseg.cost.file_size import BIAS_BYTES, OP_BYTES, SCALE_BYTES, file_bytes
+from frugalseg.cost.fuse import fuse
 from frugalseg.cost.graph import Graph, Op
 from frugalseg.cost.memory import Memory, as_run, memory_of
 from frugalseg.cost.order import best_order
@@ -173,7 +174,8 @@ def footprint(graph: Graph, device: Device | None = None) -> Footprint:
     Footprint(storage_bytes=1926, ram_bytes=600, macs=800, measured=frozenset())
     """
     runs = as_run(graph, device)
-    fused = _fused(graph, runs)
+    is_to_compile = runs is graph and graph.num_constants is None
+    fused = fuse(graph) if is_to_compile else runs
     return _footprint(fused.macs, file_bytes(fused), memory_of(runs, device))
 
 

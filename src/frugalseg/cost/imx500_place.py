@@ -7,6 +7,8 @@ some better placement. What lies on top there is a guess, off by less than a KiB
 156 such networks that it was found from it is right for 128, too high for 22, too low for 6.
 """
 
+from collections import defaultdict
+from itertools import chain
 from math import ceil
 
 from frugalseg.cost.graph import Graph
@@ -17,12 +19,13 @@ PAIR = 2
 
 Spans = dict[str, tuple[int, int, int]]
 Cells = dict[str, int]  # of a buffer: how many KiB
+Places = list[tuple[int, int]]  # from one KiB to another
 
 
 def runtime_bytes(steps: Graph, stays: str | None) -> int:
     """Place the buffers of steps in order. `stays` names the input where it is never freed."""
     spans = _spans(steps)
-    moments = [_alive(spans, time) for time in range(-1, len(steps.ops))]
+    moments = _moments(spans, len(steps.ops))
     fullest = max(moments, key=lambda alive: sum(alive.values()))
     least = sum(fullest.values())
     at = _first_fit(spans, stays)
@@ -65,8 +68,13 @@ def _need_below(stays: str, alive: Cells, above: int) -> int:
     return sum(beside) - fits_above
 
 
-def _alive(spans: Spans, time: int) -> Cells:
-    return {name: cells for name, (first, last, cells) in spans.items() if first <= time <= last}
+def _moments(spans: Spans, steps: int) -> list[Cells]:
+    """List what is alive before the first step, and at each."""
+    moments: list[Cells] = [{} for _ in range(-1, steps)]
+    for name, (first, last, cells) in spans.items():
+        for alive in moments[first + 1 : last + 2]:
+            alive[name] = cells
+    return moments
 
 
 def _spans(steps: Graph) -> Spans:
@@ -89,16 +97,17 @@ def _first_fit(spans: Spans, stays: str | None) -> dict[str, int]:
         return -cells.bit_length(), name == stays, -cells, -first
 
     at: dict[str, int] = {}
-    placed: list[tuple[int, int, str]] = []
+    alive, born = defaultdict[int, Places](list), defaultdict[int, Places](list)  # by time
     for name in sorted(spans, key=rank):
         first, last, cells = spans[name]
+        later = chain.from_iterable(born[time] for time in range(first + 1, last + 1))
         free = 0
-        for begin, end, other in sorted(placed):
-            if spans[other][0] > last or first > spans[other][1]:
-                continue
+        for begin, end in sorted(chain(alive[first], later)):
             if begin - free >= cells:
                 break
             free = max(free, end)
         at[name] = free
-        placed.append((free, free + cells, name))
+        born[first].append((free, free + cells))
+        for time in range(first, last + 1):
+            alive[time].append((free, free + cells))
     return at

@@ -6,21 +6,26 @@ is found as Dijkstra finds the shortest: the set with the lowest peak so far is 
 that the first complete one is optimal. If the search is given up, the lowest peak among the sets
 still open is a bound: every order leads through one of them.
 
-Three things keep the number of sets small. What lies between two points that all paths pass adds to
-the number and does not multiply it. In a chain of operators there is no use in stopping anywhere
-but in its valleys, each the least that the chain will have alive after its next hill, so it runs
-from valley to valley (Liu 1987, "An application of generalized tree pebbling to sparse matrix
-factorization", hill-valley segments; he merges trees, we search graphs). And what can run now,
-within the peak so far, and leaves no more alive than before is run at once: no order is better for
-waiting. Many branches side by side (some ten) still go beyond what is searched.
+Four things keep the number of sets small. What lies between two points that all paths pass adds to
+the number and does not multiply it. Regions with one way in and one way out run as one operator
+(see `region`). In a chain of operators there is no use in stopping anywhere but in its valleys:
+its lowest point, behind that the least that is alive after the highest hill to come, and so on,
+and before it the same backwards (Liu 1987, "An application of generalized tree pebbling to sparse
+matrix factorization", hill-valley segments; his trees begin with nothing alive, so that all is
+behind the lowest point). And what can run now, within the peak so far, and leaves no more alive
+than before is run at once: no order is better for waiting. Many branches side by side (some ten)
+still go beyond what is searched.
 """
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import NamedTuple
 
 from frugalseg.cost.graph import Graph, Op
 from frugalseg.cost.peak import peak
+from frugalseg.cost.region import Piece, pieces
 
 MOST_STATES = 20_000
 
@@ -89,8 +94,7 @@ def reordered(graph: Graph, ops: Sequence[int]) -> Graph:
     return replace(graph, ops=tuple(graph.ops[i] for i in ops))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Step:
+class _Step(NamedTuple):
     """Operators that run one after the other, and what that does to the bytes alive.
 
     `needs` are the steps before it, as bits. While it runs, `hill` bytes more are alive than
@@ -184,75 +188,99 @@ class _Search:
 def _steps(graph: Graph) -> tuple[list[_Step], int]:
     """Join operators to steps; return these, and the bytes that are alive at the start."""
     size = {name: tensor.bytes for name, tensor in graph.tensors.items()}
-    stays, readers = set(graph.outputs), dict[str, set[int]]()
-    for i, op in enumerate(graph.ops):
-        for name in op.reads:
+    stays, found = set(graph.outputs), pieces(graph)
+    readers = dict[str, set[int]]()
+    for i, piece in enumerate(found):
+        for name in piece.reads:
             readers.setdefault(name, set()).add(i)
-    parts = _parts(graph, readers)
-    step_of = {i: number for number, ops in enumerate(parts) for i in ops}
-    writer = {name: i for i, op in enumerate(graph.ops) for name in op.writes}
+    needed = stays | readers.keys()
+    writer = {name: i for i, piece in enumerate(found) for name in piece.writes}
+    chained = {
+        i: writer[piece.reads[0]]
+        for i, piece in enumerate(found)
+        if _is_link(piece, readers, stays)
+        if piece.reads[0] in writer and len(found[writer[piece.reads[0]]].writes) == 1
+    }
+    parts = _parts(found, chained, size)
+    step_of = {i: number for number, part in enumerate(parts) for i in part}
     steps = []
-    for ops in parts:
-        op, hill, gone, frees = graph.ops[ops[0]], 0, 0, list[tuple[int, int]]()
-        if _follows(graph, readers, ops[0]) is not None:  # a stretch of a chain
+    for part in parts:
+        first, hill, gone, frees = found[part[0]], 0, 0, list[tuple[int, int]]()
+        if part[0] in chained:  # a stretch of a chain
             live = 0
-            for i in ops:
-                hill = max(hill, live + size[graph.ops[i].writes[0]])
-                live += size[graph.ops[i].writes[0]] - size[graph.ops[i].reads[0]]
+            for i in part:
+                hill = max(hill, live + found[i].hill)
+                live += size[found[i].writes[0]] - size[found[i].reads[0]]
             gone = hill - live
         else:
-            written = {*op.writes}
-            hill = sum(size[name] for name in written)
-            gone = sum(size[name] for name in written - stays if name not in readers)
+            hill = first.hill
+            gone = hill - sum(size[name] for name in first.writes if name in needed)
             frees = [
                 (size[name], _bits(step_of[i] for i in readers[name]))
-                for name in {*op.reads} - stays
+                for name in {*first.reads} - stays
             ]
-        needs = _bits(step_of[writer[name]] for name in op.reads if name in writer)
+        needs = _bits(step_of[writer[name]] for name in first.reads if name in writer)
+        ops = tuple(op for i in part for op in found[i].ops)
         steps.append(_Step(ops=ops, needs=needs, hill=hill, gone=gone, frees=tuple(frees)))
-    return steps, sum(size[name] for name in {*graph.inputs} & (readers.keys() | stays))
+    return steps, sum(size[name] for name in {*graph.inputs} & needed)
 
 
-def _follows(graph: Graph, readers: Mapping[str, set[int]], i: int) -> int | None:
-    """Return the operator that `i` follows in a chain; None if it begins one."""
-    op = graph.ops[i]
-    if len({*op.reads}) != 1 or len({*op.writes}) != 1 or op.reads[0] in graph.outputs:
-        return None
-    if len(readers[op.reads[0]]) != 1 or not ({*op.writes} & {*readers, *graph.outputs}):
-        return None
-    return next((j for j, b in enumerate(graph.ops) if {*b.writes} == {op.reads[0]}), None)
+def _is_link(piece: Piece, readers: Mapping[str, set[int]], stays: set[str]) -> bool:
+    """Whether a piece turns one tensor, that nothing else needs, into one that is needed."""
+    if len(piece.reads) != 1 or len(piece.writes) != 1 or piece.reads[0] in stays:
+        return False
+    is_needed = piece.writes[0] in stays or piece.writes[0] in readers
+    return len(readers[piece.reads[0]]) == 1 and is_needed
 
 
-def _parts(graph: Graph, readers: Mapping[str, set[int]]) -> list[tuple[int, ...]]:
-    """Cut the operators into steps: chains at their valleys, everything else one by one."""
-    before = {i: _follows(graph, readers, i) for i in range(len(graph.ops))}
-    after = {j: i for i, j in before.items() if j is not None}
+def _parts(
+    found: Sequence[Piece], chained: Mapping[int, int], size: Mapping[str, int]
+) -> list[tuple[int, ...]]:
+    """Cut the pieces into steps: chains at their valleys, everything else one by one."""
+    after = {j: i for i, j in chained.items()}
     parts: list[tuple[int, ...]] = []
-    for head in (i for i, j in before.items() if j is None):
+    for head in (i for i in range(len(found)) if i not in chained):
         chain, i = list[int](), after.get(head)
         while i is not None:
             chain.append(i)
             i = after.get(i)
-        parts += [(head,), *_valleys(graph, chain)]
+        parts += [(head,), *_valleys(found, chain, size)]
     return parts
 
 
-def _valleys(graph: Graph, chain: Sequence[int]) -> list[tuple[int, ...]]:
-    """Cut a chain after each point that is the lowest behind the highest that is to come."""
-    size = graph.tensors
-    valley = [size[graph.ops[i].writes[0]].bytes for i in chain]
-    hill = [size[graph.ops[i].reads[0]].bytes + low for i, low in zip(chain, valley, strict=True)]
-    cuts, start = [], 0
-    while start < len(chain):
-        top = max(range(start, len(chain)), key=lambda k: (hill[k], k))
-        low = min(range(top, len(chain)), key=lambda k: (valley[k], -k))
-        cuts.append(tuple(chain[start : low + 1]))
-        start = low + 1
-    return cuts
+def _valleys(
+    found: Sequence[Piece], chain: Sequence[int], size: Mapping[str, int]
+) -> list[tuple[int, ...]]:
+    """Cut a chain where it is worth while to stop in it: at its lowest point, and on both sides.
+
+    Behind the lowest point that is where the least is left after the highest hill to come; before
+    it, the same seen from there backwards.
+    """
+    if not chain:
+        return []
+    lows = [size[name] for i in chain[:1] for name in found[i].reads]
+    lows += [size[found[i].writes[0]] for i in chain]
+    hills = [low + found[i].hill for low, i in zip(lows[:-1], chain, strict=True)]
+    least, end = lows.index(min(lows)), len(chain)
+    before = [least - cut for cut in _falls(hills[:least][::-1], lows[: least + 1][::-1])]
+    behind = [least + cut for cut in _falls(hills[least:], lows[least:])]
+    cuts = [0, *reversed(before), least, *behind, end]
+    return [tuple(chain[a:b]) for a, b in pairwise(cuts) if a < b]
 
 
-def _indices(bits: int) -> list[int]:
-    return [i for i in range(bits.bit_length()) if bits >> i & 1]
+def _falls(hills: Sequence[int], lows: Sequence[int]) -> Iterator[int]:
+    """List the lowest point behind the highest hill, then behind the highest that is left, ..."""
+    at = 0
+    while at < len(hills):
+        top = max(range(at, len(hills)), key=lambda k: (hills[k], -k))
+        at = min(range(top + 1, len(lows)), key=lambda k: (lows[k], -k))
+        yield at
+
+
+def _indices(bits: int) -> Iterator[int]:
+    while bits:
+        yield bits.bit_length() - 1
+        bits ^= 1 << bits.bit_length() - 1
 
 
 def _bits(indices: Iterable[int]) -> int:

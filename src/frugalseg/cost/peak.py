@@ -51,7 +51,7 @@ def peak(graph: Graph) -> Peak:
         names = tuple(sorted(alive))
         sizes = tuple(size[name] for name in names)
         timeline.append(Moment(op=op.name, bytes=sum(sizes), tensors=names, sizes=sizes))
-        alive = {name for name in alive if last_read.get(name, -1) > i}
+        alive -= {name for name in (*op.reads, *op.writes) if last_read.get(name, -1) <= i}
     largest = max(timeline, key=lambda moment: moment.bytes, default=None)
     if largest is None:
         through = sum(graph.tensors[name].bytes for name in {*graph.inputs, *graph.outputs})
