@@ -9,6 +9,7 @@ from PIL import Image
 from frugalseg.core.errors import DataError
 from frugalseg.data import yolo
 from frugalseg.data.check import check_dataset
+from frugalseg.data.dataset import Sample
 
 Mask = NDArray[np.bool_]
 
@@ -64,7 +65,8 @@ def rasterise(root: Path, corners: list[tuple[float, float]], size: tuple[int, i
     (root / "a.txt").write_text(
         " ".join(["0", *(f"{x / width} {y / height}" for x, y in corners)]), encoding="utf-8"
     )
-    here_HW: Mask = yolo.rasterise_polygons(root / "a.txt", size, num_classes=1) == 1
+    sample = Sample(name="a", image=root / "a.jpg", label=root / "a.txt")
+    here_HW: Mask = yolo.rasterise_polygons(sample, size, num_classes=1) == 1
     return here_HW
 
 
@@ -199,6 +201,6 @@ def test_real_trash_bags_has_the_pixel_shares_of_its_readme(real_data: Path) -> 
     dataset = yolo.read(real_data / "trash_bags")
     counts_C = np.zeros(3)
     for sample in dataset.split("val"):
-        counts_C += np.bincount(dataset.rasterise(sample.label, (640, 640)).ravel(), minlength=3)
+        counts_C += np.bincount(dataset.rasterise(sample, (640, 640)).ravel(), minlength=3)
     # The readme's were drawn by a program that takes half a pixel more on each side.
     np.testing.assert_allclose(counts_C / counts_C.sum(), [0.718, 0.095, 0.187], atol=0.003)

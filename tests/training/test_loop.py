@@ -1,6 +1,5 @@
 import math
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from frugalseg.core.errors import ArtifactError
 from frugalseg.core.inputs import InputSpec
-from frugalseg.data.dataset import Dataset
+from frugalseg.data.dataset import Dataset, Sample
 from frugalseg.models.catalog import Architecture
 from frugalseg.training import loop
 from frugalseg.training.loop import Training
@@ -79,7 +78,7 @@ class TestLearning:
         assert 0 < float(step.loss) < 10
 
 
-def _all_ignored(_path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+def _all_ignored(_sample: Sample, size: tuple[int, int]) -> NDArray[np.uint8]:
     return np.full(size, 255, np.uint8)
 
 

@@ -23,24 +23,22 @@ BELT_ARGUMENTS: Mapping[str, Any] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
-    """A layout: whether a folder has it, and how to read it."""
+    """A layout: what it looks like, whether a folder has it, and how to read it."""
 
+    layout: str
     detect: Callable[[Path], bool]
     read: Callable[[Path], Dataset]
 
 
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
-        "camvid": Format(detect=camvid.detect, read=camvid.read),
-        "folder": Format(detect=folder.detect, read=folder.read),
-        "yolo": Format(detect=yolo.detect, read=yolo.read),
+        name: Format(layout=layout, detect=module.detect, read=module.read)
+        for name, (layout, module) in {
+            "folder": ("images/ and masks/ (with train/ and val/ in both, or without)", folder),
+            "camvid": ("train/ and trainannot/, val/ and valannot/", camvid),
+            "yolo": ("data.yaml, images/ and labels/", yolo),
+        }.items()
     }
-)
-
-_LAYOUTS = (
-    "folder: images/ and masks/ (with train/ and val/ in both, or without)",
-    "camvid: train/ and trainannot/, val/ and valannot/",
-    "yolo: data.yaml, images/ and labels/",
 )
 
 
@@ -67,7 +65,7 @@ def open_dataset(
     if format not in FORMATS:
         raise unknown("data format", format, FORMATS)
     if not FORMATS[format].detect(root):
-        raise DataError(f"{root}: not of the layout {format!r}; expected one of", _LAYOUTS)
+        raise DataError(f"{root}: not of the layout {format!r}, which is {FORMATS[format].layout}")
     return FORMATS[format].read(root)
 
 
@@ -79,13 +77,19 @@ def user_cache() -> Path:
 
 def _detected(root: Path) -> str:
     if not any(root.iterdir()):
-        raise DataError(f"{root}: the folder is empty; a data set has one of the layouts", _LAYOUTS)
+        raise DataError(
+            f"{root}: the folder is empty; a data set has one of the layouts", _layouts()
+        )
     names = [name for name, layout in FORMATS.items() if layout.detect(root)]
     if len(names) > 1:
         raise ConfigError(f"{root} could be {' or '.join(names)}; say which with format=")
     if not names:
-        raise DataError(f"{root}: no data set of a known layout; expected one of", _LAYOUTS)
+        raise DataError(f"{root}: no data set of a known layout; expected one of", _layouts())
     return names[0]
+
+
+def _layouts() -> list[str]:
+    return [f"{name}: {format.layout}" for name, format in FORMATS.items()]
 
 
 def _belt(cache: Path, progress: Progress) -> Dataset:

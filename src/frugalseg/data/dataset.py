@@ -8,36 +8,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frugalseg.core.errors import DataError
-from frugalseg.core.labels import LabelSpace
+from frugalseg.core.labels import Color, LabelSpace
 from frugalseg.imaging.read import IMAGE_SUFFIXES, LOSSY, MASK_SUFFIXES, read_image, read_mask
-
-Rasterise = Callable[[Path, tuple[int, int]], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One picture and its label file: a mask, or polygons as text."""
+    """One picture and the file of its labels: a mask, or polygons.
+
+    Where one file labels many pictures, `item` says which of its entries is meant.
+    """
 
     name: str
     image: Path
     label: Path
+    item: int = -1
+
+
+ColorTable = tuple[tuple[Color, int], ...]  # colours on disk, and the train id of each
+Rasterise = Callable[[Sample, tuple[int, int]], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
     """Samples by split ("train", "val", perhaps "test"), listed and matched but not decoded.
 
-    `rasterise` turns a label file, given the (height, width) of its picture, into train ids
-    with 255 for ignore. It can be pickled, so that workers can have it.
+    `rasterise` turns the labels of a sample, given the (height, width) of its picture, into train
+    ids with 255 for ignore. It can be pickled, so that workers can have it.
     """
 
     root: Path
     format: str
     labels: LabelSpace
-    splits: Mapping[str, tuple[Sample, ...]]
+    splits: Mapping[str, Sequence[Sample]]
     rasterise: Rasterise
 
-    def split(self, name: str) -> tuple[Sample, ...]:
+    def split(self, name: str) -> Sequence[Sample]:
         """Give the samples of one split; a split that is absent or empty is an error."""
         if samples := self.splits.get(name):
             return samples
@@ -48,15 +54,17 @@ class Dataset:
         """Decode one sample: the upright picture HxWx3, and its train ids HxW."""
         image_HWC = read_image(sample.image)
         height, width = image_HWC.shape[:2]
-        labels_HW = self.rasterise(sample.label, (height, width))
+        labels_HW = self.rasterise(sample, (height, width))
         if labels_HW.shape != (height, width):
             raise DataError(_other_size(sample, labels_HW.shape, (height, width)))
         return image_HWC, labels_HW
 
 
-def rasterise_mask(path: Path, size: tuple[int, int], *, labels: LabelSpace) -> NDArray[np.uint8]:
+def rasterise_mask(
+    sample: Sample, _size: tuple[int, int], *, labels: LabelSpace
+) -> NDArray[np.uint8]:
     """Read a mask of values as train ids, at its own size; the picture's does not matter."""
-    return to_train_ids(read_mask(path), path, labels=labels)
+    return to_train_ids(read_mask(sample.label), sample.label, labels=labels)
 
 
 def to_train_ids(
@@ -79,6 +87,22 @@ def to_train_ids(
         )
     train_ids_HW: NDArray[np.uint8] = table[values_HW]
     return train_ids_HW
+
+
+def from_colors(mask_HWC: NDArray[np.uint8], path: Path, table: ColorTable) -> NDArray[np.uint8]:
+    """Map colours (HxWx3) to train ids (HxW); refuses colours that the table does not declare."""
+    codes_HW = mask_HWC.astype(np.int32) @ np.array([65536, 256, 1], dtype=np.int32)
+    labels_HW = np.zeros(codes_HW.shape, dtype=np.uint8)
+    known_HW = np.zeros(codes_HW.shape, dtype=np.bool_)
+    for (red, green, blue), label in table:
+        here_HW = codes_HW == (red << 16 | green << 8 | blue)
+        labels_HW[here_HW] = label
+        known_HW |= here_HW
+    if not known_HW.all():
+        strange = np.unique(mask_HWC[~known_HW], axis=0)
+        shown = ", ".join(str(color) for color in strange[:5].tolist())
+        raise DataError(f"{path}: {len(strange)} undeclared mask colours: {shown}")
+    return labels_HW
 
 
 def files_by_stem(folder: Path, suffixes: Collection[str], problems: list[str]) -> dict[str, Path]:

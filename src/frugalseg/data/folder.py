@@ -30,7 +30,15 @@ from numpy.typing import NDArray
 
 from frugalseg.core.errors import DataError, unknown
 from frugalseg.core.labels import IGNORE, Color, LabelSpace, palette
-from frugalseg.data.dataset import Dataset, Sample, match_masks, rasterise_mask, refuse
+from frugalseg.data.dataset import (
+    ColorTable,
+    Dataset,
+    Sample,
+    from_colors,
+    match_masks,
+    rasterise_mask,
+    refuse,
+)
 from frugalseg.data.names import background_of, class_names, read_lines, read_yaml
 from frugalseg.imaging.read import has_colors, read_color_mask, read_mask
 
@@ -49,8 +57,6 @@ _STRETCHED = (
     "masks hold only the values 0 and {high}: is {high} the object? Write into {path}:"
     " 'values: {{0: background, {high}: object}}'"
 )
-
-ColorTable = tuple[tuple[Color, int], ...]
 
 
 def detect(root: Path) -> bool:
@@ -254,23 +260,8 @@ def _refuse_stretched(root: Path, masks: Iterable[Path], table: ColorTable) -> N
 
 
 def _rasterise(
-    path: Path, size: tuple[int, int], *, labels: LabelSpace, table: ColorTable
+    sample: Sample, size: tuple[int, int], *, labels: LabelSpace, table: ColorTable
 ) -> NDArray[np.uint8]:
-    if table and has_colors(path):
-        return _from_colors(read_color_mask(path), path, table)
-    return rasterise_mask(path, size, labels=labels)
-
-
-def _from_colors(mask_HWC: NDArray[np.uint8], path: Path, table: ColorTable) -> NDArray[np.uint8]:
-    codes_HW = mask_HWC.astype(np.int32) @ np.array([65536, 256, 1], dtype=np.int32)
-    labels_HW = np.zeros(codes_HW.shape, dtype=np.uint8)
-    known_HW = np.zeros(codes_HW.shape, dtype=np.bool_)
-    for (red, green, blue), label in table:
-        here_HW = codes_HW == (red << 16 | green << 8 | blue)
-        labels_HW[here_HW] = label
-        known_HW |= here_HW
-    if not known_HW.all():
-        strange = np.unique(mask_HWC[~known_HW], axis=0)
-        shown = ", ".join(str(color) for color in strange[:5].tolist())
-        raise DataError(f"{path}: {len(strange)} undeclared mask colours: {shown}")
-    return labels_HW
+    if table and has_colors(sample.label):
+        return from_colors(read_color_mask(sample.label), sample.label, table)
+    return rasterise_mask(sample, size, labels=labels)

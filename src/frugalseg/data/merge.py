@@ -3,14 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from frugalseg.core.errors import ConfigError, unknown
 from frugalseg.core.labels import IGNORE, LabelSpace
-from frugalseg.data.dataset import Dataset, Rasterise
+from frugalseg.data.dataset import Dataset, Rasterise, Sample
 
 
 def merged(dataset: Dataset, groups: Mapping[str, Sequence[str]]) -> Dataset:
@@ -61,7 +60,7 @@ def _labels(labels: LabelSpace, kept: Sequence[str], table: NDArray[np.uint8]) -
 
 
 def _rasterise(
-    path: Path, size: tuple[int, int], *, of_all: Rasterise, table: NDArray[np.uint8]
+    sample: Sample, size: tuple[int, int], *, of_all: Rasterise, table: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
-    merged_HW: NDArray[np.uint8] = table[of_all(path, size)]
+    merged_HW: NDArray[np.uint8] = table[of_all(sample, size)]
     return merged_HW

@@ -82,7 +82,7 @@ def _chosen(dataset: Dataset, count: int, seed: int) -> list[tuple[str, Sample]]
 
 def _present(dataset: Dataset, sample: Sample) -> set[int]:
     try:
-        found = np.unique(dataset.rasterise(sample.label, _PROBE)).tolist()
+        found = np.unique(dataset.rasterise(sample, _PROBE)).tolist()
     except DataError:
         return set()
     return {label for label in found if label < dataset.labels.num_classes}

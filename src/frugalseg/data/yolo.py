@@ -23,6 +23,7 @@ from frugalseg.core.errors import DataError
 from frugalseg.core.labels import LabelSpace
 from frugalseg.data.dataset import Dataset, Sample, files_by_stem, refuse
 from frugalseg.data.names import BACKGROUND, class_names, read_lines, read_yaml
+from frugalseg.data.polygons import fill
 from frugalseg.imaging.read import IMAGE_SUFFIXES
 
 _SPLITS = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
@@ -70,11 +71,13 @@ def read(root: Path) -> Dataset:
     )
 
 
-def rasterise_polygons(path: Path, size: tuple[int, int], *, num_classes: int) -> NDArray[np.uint8]:
+def rasterise_polygons(
+    sample: Sample, size: tuple[int, int], *, num_classes: int
+) -> NDArray[np.uint8]:
     """Fill the polygons of a file over background (0); no file means background only."""
     labels_HW = np.zeros(size, dtype=np.uint8)
-    for class_id, points in read_polygons(path, num_classes=num_classes):
-        _fill(labels_HW, points, class_id + 1)
+    for class_id, points in read_polygons(sample.label, num_classes=num_classes):
+        fill(labels_HW, np.array(points) * size[::-1], class_id + 1)
     return labels_HW
 
 
@@ -93,30 +96,6 @@ def read_polygons(path: Path, *, num_classes: int) -> list[Polygon]:
     if problems:
         raise DataError(f"{path}: {len(problems)} bad lines", problems)
     return polygons
-
-
-def _fill(labels_HW: NDArray[np.uint8], points: Points, value: int) -> None:
-    """Fill the pixels from whose centre the outline is crossed an odd number of times leftwards.
-
-    Each edge is met with each row of centres between its ends. A crossing turns all pixels from
-    the first centre on its right, so the parity of the crossings so far is what is inside.
-    """
-    height, width = labels_HW.shape
-    x, y = (np.array(points) * (width, height) - 0.5).T  # centres are at whole numbers
-    to_x, to_y = np.roll(x, -1), np.roll(y, -1)
-    first = np.ceil(np.minimum(y, to_y)).astype(np.intp)
-    count = np.ceil(np.maximum(y, to_y)).astype(np.intp) - first
-    edge = np.repeat(np.arange(len(x)), count)
-    if not len(edge):
-        return
-    row = np.arange(len(edge)) - np.repeat(count.cumsum() - count, count) + first[edge]
-    share = (row - y[edge]) / (to_y - y)[edge]
-    column = np.ceil(x[edge] + share * (to_x - x)[edge]).astype(np.intp)
-    box = slice(row.min(), row.max() + 1), slice(column.min(), column.max())
-    turns_HW = np.zeros((row.max() + 1, column.max() + 1), dtype=np.uint8)
-    np.bitwise_xor.at(turns_HW, (row, column), 1)
-    inside_HW = np.bitwise_xor.accumulate(turns_HW[box], axis=1)
-    labels_HW[box][inside_HW.view(np.bool_)] = value
 
 
 def _polygon(words: list[str], num_classes: int) -> Polygon:

@@ -80,7 +80,7 @@ class _Pictures(TorchDataset[Batch]):
     """Pictures at the input size, kept in memory while there is room, augmented when asked for."""
 
     def __init__(
-        self, dataset: Dataset, samples: tuple[Sample, ...], recipe: Recipe, spec: InputSpec
+        self, dataset: Dataset, samples: Sequence[Sample], recipe: Recipe, spec: InputSpec
     ) -> None:
         self.dataset, self.samples, self.spec = dataset, samples, spec
         self.augment = Augmenter(recipe, spec)
