@@ -102,10 +102,11 @@ def _splits(root: Path) -> dict[str, tuple[Sample, ...]]:
     refuse(root, problems)
     if not any((loose, *splits.values())):
         raise DataError(f"{root}: no images in {images} (JPEG, PNG, BMP or WebP)")
-    return splits or _divided(loose)
+    return splits or divided(loose)
 
 
-def _divided(samples: tuple[Sample, ...]) -> dict[str, tuple[Sample, ...]]:
+def divided(samples: tuple[Sample, ...]) -> dict[str, tuple[Sample, ...]]:
+    """Split by the hash of the names: every fifth is for validation, whatever is added later."""
     hashes = {s.name: int(hashlib.sha256(s.name.encode()).hexdigest(), 16) for s in samples}
     val = {name for name, number in hashes.items() if number % VAL_EVERY == 0}
     if len(samples) > 1 and len(val) in {0, len(samples)}:
