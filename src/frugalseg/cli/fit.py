@@ -29,6 +29,7 @@ def fit(
     verify: options.Verify = False,
     resume: options.Resume = False,
     format: options.Format = None,
+    map: options.Map = None,
     quiet: options.Quiet = False,
 ) -> None:
     """From images and a device to an int8 network that fits it, its scores and a report."""
@@ -38,7 +39,7 @@ def fit(
         result = run(
             data, device, out, time=time, size=size, recipe=recipe, set=set or (),
             tolerance=tolerance, calibration=calibration, output=output, verify=verify,
-            resume=resume, format=format, progress=progress,
+            resume=resume, format=format, map=map, progress=progress,
         )  # fmt: skip
     finish(result, out)
 

@@ -9,6 +9,10 @@ Data = Annotated[str, typer.Option(help="Folder with images and masks, or 'belt'
 Format = Annotated[
     str | None, typer.Option(help="Layout of the data; default: recognised. See the README.")
 ]
+Map = Annotated[
+    Path | None,
+    typer.Option(help="Class map: a YAML or CSV file that merges classes or ignores them."),
+]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")]
 Recipe = Annotated[str, typer.Option(help="Recipe: default, enet, demo, or a YAML file.")]
 Settings = Annotated[

@@ -13,6 +13,7 @@ def train(
     time: options.Time = None,
     resume: options.Resume = False,
     format: options.Format = None,
+    map: options.Map = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Train a network by a recipe; can be killed at any moment and resumed."""
@@ -21,7 +22,7 @@ def train(
     with shown(quiet=quiet) as progress:
         result = run(
             data, out, recipe=recipe, set=set or (), time=time, resume=resume,
-            format=format, progress=progress,
+            format=format, map=map, progress=progress,
         )  # fmt: skip
     names = result.checkpoint.labels.names
     print(table(["val", "float"], score_rows([result.scores], names)))

@@ -18,7 +18,8 @@ class LabelSpace:
     """Classes with train ids 0..N-1, and the mapping from mask values on disk to them.
 
     `from_disk` maps each value that may occur in a mask file to a train id, or to 255 (ignore).
-    A value that is not in it is undeclared, and a reader refuses it.
+    A value that is not in it is undeclared, and a reader refuses it. Where classes of the data were
+    merged or dropped, `class_map` says what each of them became ("ignore" for what does not count).
 
     >>> labels = LabelSpace.of(["sky", "road"], ignore_on_disk=[11])
     >>> labels.from_disk
@@ -31,6 +32,7 @@ class LabelSpace:
     colors: tuple[Color, ...]
     from_disk: Mapping[int, int] = field(hash=False)
     background: int | None = None
+    class_map: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         self._check_names()
@@ -85,6 +87,7 @@ class LabelSpace:
             "from_disk": {str(d): t for d, t in self.from_disk.items()},
             "background": self.background,
             "ignore": IGNORE,
+            **({"class_map": dict(self.class_map)} if self.class_map else {}),
         }
 
     @classmethod
@@ -96,6 +99,7 @@ class LabelSpace:
                 colors=tuple((int(r), int(g), int(b)) for r, g, b in values["colors"]),
                 from_disk={int(d): int(t) for d, t in values["from_disk"].items()},
                 background=values["background"],
+                class_map={str(a): str(b) for a, b in values.get("class_map", {}).items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as wrong:
             raise ConfigError(f"not a label space: {wrong!r}") from wrong

@@ -13,6 +13,7 @@ from typing import Any
 from frugalseg.core.errors import ConfigError, DataError, unknown
 from frugalseg.core.progress import Progress, silent
 from frugalseg.data import camvid, folder, yolo
+from frugalseg.data.class_map import mapped, read_class_map, told
 from frugalseg.data.dataset import Dataset
 
 BELT_NAME = "belt"
@@ -46,14 +47,22 @@ def open_dataset(
     source: str | Path,
     *,
     format: str | None = None,
+    map: str | Path | None = None,
     cache: Path | None = None,
     progress: Progress = silent,
 ) -> Dataset:
     """Open a folder in any layout that is known; "belt" is the embedded set.
 
-    The embedded set is drawn once, into a folder below `cache` (by default the user's cache
-    folder). For a folder of that name write "./belt".
+    `map` is a file that says which classes are seen as one (see `data.class_map`); what it does is
+    told through `progress`. The embedded set is drawn once, into a folder below `cache` (by default
+    the user's cache folder). For a folder of that name write "./belt".
     """
+    if map is not None:
+        class_map = read_class_map(Path(map))
+        dataset = open_dataset(source, format=format, cache=cache, progress=progress)
+        dataset = mapped(dataset, class_map)
+        progress("class map", 1, 1, told(dataset.labels.class_map))
+        return dataset
     if source == BELT_NAME:
         return _belt(cache or user_cache(), progress)
     root = Path(source)

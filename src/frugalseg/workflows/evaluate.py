@@ -8,6 +8,7 @@ from frugalseg.core.errors import ConfigError
 from frugalseg.core.labels import LabelSpace
 from frugalseg.core.progress import Progress, silent
 from frugalseg.data.catalog import open_dataset
+from frugalseg.data.class_map import as_trained
 from frugalseg.data.dataset import Dataset
 from frugalseg.metrics.scores import Scores
 from frugalseg.runtime.segmenter import Segmenter, holds_artifact
@@ -41,20 +42,24 @@ def evaluate(
     `file` names a network file of the artifact; by default the one to deploy. Raises ConfigError
     where the classes of model and data differ.
     """
-    dataset = open_dataset(data, format=format)
     labels, predict = _predictor(Path(model), file)
-    same_classes(labels, dataset)
+    dataset = open_for(labels, data, format=format)
     scores = score_split(dataset, dataset.split(split), predict, progress=progress)
     return EvaluateResult(scores=scores, labels=labels)
 
 
-def same_classes(labels: LabelSpace, dataset: Dataset) -> None:
-    """Refuse data whose classes are not those of the model."""
+def open_for(labels: LabelSpace, data: str | Path, *, format: str | None = None) -> Dataset:
+    """Open data as a model with these labels sees it, through its class map if it has one.
+
+    Raises ConfigError where the classes of the data are not those of the model.
+    """
+    dataset = as_trained(open_dataset(data, format=format), labels)
     if labels.names != dataset.labels.names:
         raise ConfigError(
             f"the model knows {', '.join(labels.names)}; {dataset.root} has"
             f" {', '.join(dataset.labels.names)}"
         )
+    return dataset
 
 
 def _predictor(path: Path, file: str | None) -> tuple[LabelSpace, Predict]:

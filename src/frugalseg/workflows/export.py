@@ -11,7 +11,6 @@ from frugalseg.core.errors import ConfigError, OverBudgetError, unknown
 from frugalseg.core.files import complete_folder, sha256, write_text
 from frugalseg.core.progress import Progress, silent
 from frugalseg.cost.device import Device, load_device
-from frugalseg.data.catalog import open_dataset
 from frugalseg.data.dataset import Dataset
 from frugalseg.export.board import FOLDER
 from frugalseg.export.calibration import calibration_pictures
@@ -27,7 +26,7 @@ from frugalseg.toolchain.environment import is_installed
 from frugalseg.training.checkpoint import Checkpoint, load_checkpoint
 from frugalseg.training.validation import score_split, torch_predictor
 from frugalseg.workflows.describe import bare_manifest, whole_manifest
-from frugalseg.workflows.evaluate import same_classes
+from frugalseg.workflows.evaluate import open_for
 from frugalseg.workflows.export_board import export_board
 from frugalseg.workflows.export_imx500 import Imx500Wish, export_imx500
 from frugalseg.workflows.layout import OUTPUTS, lay_out
@@ -140,8 +139,7 @@ def export(
         device=None if device is None else load_device(device), output=output, verify=verify,
     )  # fmt: skip
     kept = load_checkpoint(Path(checkpoint))
-    dataset = open_dataset(data, format=format)
-    same_classes(kept.labels, dataset)
+    dataset = open_for(kept.labels, data, format=format)
     return export_checkpoint(kept, dataset, Path(out), wish, progress=progress)
 
 

@@ -58,6 +58,7 @@ def fit(
     verify: bool = False,
     resume: bool = False,
     format: str | None = None,
+    map: str | Path | None = None,
     progress: Progress = silent,
 ) -> FitResult:
     """Give back the most accurate network that fits `device`, trained on `data`, in `out`.
@@ -68,7 +69,8 @@ def fit(
     by the recipe, exports it to int8 through the gate, weighs the real file, and writes
     `out/artifact`, `out/report.html` and `out/run`.
 
-    `data` is a folder or "belt"; its layout (`format`) is recognised unless it is named.
+    `data` is a folder or "belt"; its layout (`format`) is recognised unless it is named. `map` is
+    a file that merges classes or ignores some (see `data.class_map`).
     `device` and `recipe` are names or files. `time` ("30m", or seconds) and `set`
     ("optimizer.lr=2e-3") override the recipe. `calibration` training pictures set the ranges of
     int8. `output` and `verify` are those of `export`. With `resume`, a run that was cut off in
@@ -89,7 +91,7 @@ def fit(
     wanted = load_recipe(recipe, set)
     wanted = wanted if time is None else with_time(wanted, time)
     _check_model(wanted)
-    dataset = open_dataset(data, format=format, progress=progress)
+    dataset = open_dataset(data, format=format, map=map, progress=progress)
     data_report = checked(dataset, progress)
     sizes = _sizes(size, wanted, target, data_report)
     choice = design(target, sizes, dataset.labels.num_classes)

@@ -16,8 +16,8 @@ from frugalseg.cost.device import Device, load_device
 from frugalseg.cost.footprint import weigh
 from frugalseg.data.catalog import BELT_NAME, open_dataset
 from frugalseg.data.check import DataReport
+from frugalseg.data.class_map import merged
 from frugalseg.data.dataset import Dataset
-from frugalseg.data.merge import merged
 from frugalseg.losses.catalog import LOSSES
 from frugalseg.metrics.scores import Scores
 from frugalseg.models.catalog import Architecture

@@ -62,10 +62,12 @@ def train(
     time: str | float | None = None,
     resume: bool = False,
     format: str | None = None,
+    map: str | Path | None = None,
     progress: Progress = silent,
 ) -> TrainResult:
     """Train on `data` and write the run to the folder `out`.
 
+    `map` is a file that merges classes or ignores some (see `data.class_map`).
     `set` ("optimizer.lr=2e-3") and `time` ("30m", or seconds) override the recipe. With
     `resume`, a run that was cut off goes on from its last checkpoint; on the CPU and counted in
     steps or epochs, it ends with the same weights to the bit.
@@ -75,7 +77,7 @@ def train(
     check_folder(Path(out))
     wish = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, set)
     wish = wish if time is None else with_time(wish, time)
-    dataset = open_dataset(data, format=format, progress=progress)
+    dataset = open_dataset(data, format=format, map=map, progress=progress)
     return train_on(dataset, checked(dataset, progress), wish, Path(out), resume, progress)
 
 
