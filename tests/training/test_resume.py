@@ -10,8 +10,14 @@ import pytest
 import torch
 
 from frugalseg.core.errors import ConfigError
+from frugalseg.core.inputs import InputSpec
+from frugalseg.data.folder import read
+from frugalseg.models.catalog import MODELS as CATALOG
+from frugalseg.models.catalog import Architecture
 from frugalseg.training.checkpoint import load_checkpoint
 from frugalseg.training.log import read_log
+from frugalseg.training.loop import Training
+from frugalseg.training.recipe import load_recipe, recipe_names
 from frugalseg.workflows.train import train
 
 STEPS = 12
@@ -106,6 +112,34 @@ def test_a_run_that_is_killed_and_resumed_ends_the_same_to_the_bit(
     learning = [row["step"] for row in rows if "loss" in row]
     assert learning == list(range(1, STEPS + 1))
     assert [row["step"] for row in rows if "miou" in row] == [4, 8, 12]
+
+
+@pytest.mark.parametrize("name", sorted(CATALOG))
+def test_every_network_goes_on_from_its_state_to_the_bit(name: str, tiny_folder: Path) -> None:
+    dataset, spec = read(tiny_folder), InputSpec(height=64, width=96)
+    own = name if name in recipe_names() else "default"
+    settings = [f"model={{name: {name}, settings: {{width: 0.25}}}}", "length={steps: 4}"]
+    recipe = load_recipe(own, [*settings, "batch_size=2", "average=0.5"])
+
+    def begun() -> Training:
+        torch.manual_seed(0)
+        classes = {**recipe.model.settings, "num_classes": 3}
+        network = Architecture(name=name, settings=classes).build()
+        return Training(network, dataset, recipe, spec, None)
+
+    whole, first, second = begun(), begun(), begun()
+    for _ in whole.steps():
+        pass
+    for step in first.steps():
+        if step.number == 2:
+            break
+    averaged = first.averaged.state_dict()
+    second.restore(first.state(), averaged, first.step, first.elapsed_s)
+    for _ in second.steps():
+        pass
+    assert second.step == 4
+    assert same(second.state(), whole.state())
+    assert same(second.averaged.state_dict(), whole.averaged.state_dict())
 
 
 class TestResuming:
