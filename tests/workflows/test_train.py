@@ -89,3 +89,11 @@ def test_the_input_is_the_commonest_size_halved_until_it_is_small(belt: Path) ->
     report = check_dataset(open_dataset(belt))
     assert input_of(Recipe(), report).size == (48, 64)
     assert input_of(Recipe(input="32x48"), report).size == (32, 48)
+
+
+def test_a_run_says_how_long_it_waited_for_pictures(belt: Path, tmp_path: Path) -> None:
+    made = train(belt, tmp_path / "run", set=[*QUICK, "length.steps=3"])
+    assert made.loading_share is not None
+    assert 0 < made.loading_share < 1
+    again = train(belt, tmp_path / "run", set=[*QUICK, "length.steps=3"], resume=True)
+    assert again.loading_share is None

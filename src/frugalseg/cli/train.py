@@ -2,7 +2,9 @@
 
 from frugalseg.cli import options
 from frugalseg.cli.progress import shown
-from frugalseg.cli.tables import score_rows, table
+from frugalseg.cli.tables import percent, score_rows, table
+
+MUCH_LOADING = 0.1
 
 
 def train(
@@ -27,3 +29,9 @@ def train(
     names = result.checkpoint.labels.names
     print(table(["val", "float"], score_rows([result.scores], names)))
     print(f"\ncheckpoint  {result.folder / 'best.safetensors'}")
+    if result.loading_share is not None:
+        print(f"waited for pictures {percent(result.loading_share)} of the time of training")
+        if result.loading_share > MUCH_LOADING:
+            print(
+                "processes that load may help: --set workers=2, as many as there are cores to spare"
+            )

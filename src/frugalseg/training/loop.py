@@ -38,6 +38,8 @@ class Step:
 class Training:
     """A run in progress: network, optimizer, averaged weights, and how far it is.
 
+    `loading_s` of the `looping_s` that steps took here, they waited for their pictures.
+
     `state()` and `restore()` carry all that a later process needs to go on; on the CPU, a run
     that is counted in steps or epochs then gives the same weights to the bit.
     """
@@ -63,6 +65,7 @@ class Training:
         self.averaged.to(self.fabric.device)
         self.objective = Objective(recipe.loss, weights_C, self.fabric.device)
         self.step, self.elapsed_s = 0, 0.0
+        self.loading_s = self.looping_s = 0.0
         self.reserved_s = 0.0
 
     def progress(self) -> float:
@@ -92,7 +95,13 @@ class Training:
         batches = training_batches(self.dataset, self.recipe, self.spec, first_step=self.step)
         began = time.monotonic() - self.elapsed_s
         while (progress := self.progress()) < 1.0:
-            yield self._step(next(batches), progress, began)
+            wanted = time.monotonic()
+            batch = next(batches)
+            here = time.monotonic()
+            step = self._step(batch, progress, began)
+            self.loading_s += here - wanted
+            self.looping_s += time.monotonic() - wanted
+            yield step
             self.elapsed_s = time.monotonic() - began
 
     def _step(self, batch: Batch, progress: float, began: float) -> Step:

@@ -46,11 +46,16 @@ class StoppedError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainResult:
-    """Where the run lies, and the scores of its best checkpoint on the validation split."""
+    """Where the run lies, and the scores of its best checkpoint on the validation split.
+
+    `loading_share` is the part of the time of the steps taken here in which they waited for
+    pictures; None where none was taken.
+    """
 
     folder: Path
     checkpoint: Checkpoint
     scores: Scores
+    loading_share: float | None = None
 
 
 def train(
@@ -228,7 +233,13 @@ class _Run:
         best = load_checkpoint(self.out / "best.safetensors")
         self.training.averaged.load_state_dict(dict(best.weights))
         scores = self._scores(progress, boundary=True)
-        return TrainResult(folder=self.out, checkpoint=best, scores=scores)
+        loop = self.training
+        return TrainResult(
+            folder=self.out,
+            checkpoint=best,
+            scores=scores,
+            loading_share=loop.loading_s / loop.looping_s if loop.looping_s else None,
+        )
 
     def save_last(self) -> None:
         """Write the checkpoint from which the run can go on."""
