@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from frugalseg.core.files import complete_file, complete_folder, sha256, write_json
+from frugalseg.core.files import (
+    cache_folder,
+    complete_file,
+    complete_folder,
+    sha256,
+    write_json,
+)
 
 
 class PowerCut(BaseException):
@@ -124,3 +130,14 @@ def test_json_has_no_nan_and_nothing_is_written(tmp_path: Path) -> None:
 def test_the_hash_is_that_of_the_content(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"content")
     assert sha256(tmp_path / "a") == hashlib.sha256(b"content").hexdigest()
+
+
+def test_the_cache_is_where_the_variables_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FRUGALSEG_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/of/the/user")
+    assert cache_folder() == Path("/of/the/user/frugalseg")
+    monkeypatch.setenv("FRUGALSEG_CACHE", "/elsewhere")
+    assert cache_folder() == Path("/elsewhere")
+    monkeypatch.delenv("FRUGALSEG_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_folder() == Path.home() / ".cache" / "frugalseg"

@@ -6,7 +6,7 @@ import pytest
 
 from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.data import catalog
-from frugalseg.data.catalog import FORMATS, open_dataset, user_cache
+from frugalseg.data.catalog import FORMATS, open_dataset
 from frugalseg.data.check import check_dataset
 
 
@@ -88,10 +88,3 @@ def test_belt_is_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert first.format == "belt"
     assert {name: len(s) for name, s in first.splits.items()} == {"train": 3, "val": 2}
     assert first.labels.names == ("background", "paper", "bottle", "aluminum", "nylon")
-
-
-def test_cache_is_where_the_user_keeps_such_things(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert user_cache() == Path("/somewhere/frugalseg")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert user_cache() == Path.home() / ".cache" / "frugalseg"

@@ -11,7 +11,9 @@ from PIL import Image
 from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.core.progress import Progress
 from frugalseg.data.catalog import open_dataset
-from frugalseg.data.check import ClassShare, _rarity, check_dataset
+from frugalseg.data.check import check_dataset
+from frugalseg.data.check_classes import rarity
+from frugalseg.data.check_splits import ClassShare
 from frugalseg.data.dataset import Dataset
 from frugalseg.data.sheet import draw_sheet
 from frugalseg.imaging.read import read_image, read_mask
@@ -184,7 +186,7 @@ class TestWarnings:
             images=images,
             image_share=images / of,
         )
-        assert "\n".join(_rarity(share, of)) == told
+        assert "\n".join(found.text for found in rarity(share, of)) == told
 
     def test_same_picture_in_train_and_val(self, tiny_folder: Path) -> None:
         dataset = open_dataset(tiny_folder)
@@ -224,7 +226,7 @@ class TestSheet:
             mask = read_mask(sample.label)
             Image.fromarray(np.where(mask == 2, 1, mask).astype(np.uint8)).save(sample.label)
         for seed in range(5):
-            chosen = sheet._chosen(dataset, 1, seed)
+            chosen = sheet.choose(dataset, 1, seed)
             assert [sample for _, sample in chosen] == every[-1:]
 
     def test_bad_samples_are_passed_over(self, tiny_folder: Path, tmp_path: Path) -> None:

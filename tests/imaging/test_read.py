@@ -11,7 +11,14 @@ import pytest
 from PIL import Image
 
 from frugalseg.core.errors import DataError
-from frugalseg.imaging.read import has_colors, read_color_mask, read_image, read_mask
+from frugalseg.imaging.read import (
+    has_colors,
+    read_color_mask,
+    read_image,
+    read_mask,
+    read_resized,
+)
+from frugalseg.imaging.resize import resize_image
 
 RED_OVER_BLUE = np.zeros((8, 12, 3), np.uint8)
 RED_OVER_BLUE[:4, :, 0] = 200
@@ -88,6 +95,38 @@ class TestPictures:
         assert image_HWC.shape == (12, 8, 3)
         assert image_HWC[6, 7, 0] > 150  # red was above, so it is on the right now
         assert image_HWC[6, 0, 2] > 150
+
+    @pytest.mark.parametrize("size", [(300, 400), (301, 410), (100, 130), (1200, 1600), (1300, 99)])
+    def test_a_large_jpeg_is_resized_as_if_it_had_been_decoded_whole(
+        self, size: tuple[int, int]
+    ) -> None:
+        y, x = np.mgrid[:1200, :1600]
+        picture = Image.fromarray(np.stack([x // 8, y // 8, x // 16], axis=-1).astype(np.uint8))
+        data = encoded(picture, "JPEG", quality=95)
+        small_HWC, own = read_resized(data, size)
+        wanted_HWC = resize_image(read_image(data), size)
+        assert small_HWC.shape == (*size, 3)
+        assert np.abs(small_HWC.astype(int) - wanted_HWC).max() < 4
+        assert own == (1200, 1600)
+
+    def test_a_turned_jpeg_is_resized_as_it_is_held(self) -> None:
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        tall = np.zeros((1200, 1600, 3), np.uint8)
+        tall[:600, :, 0] = 200
+        data = encoded(Image.fromarray(tall), "JPEG", exif=exif)
+        small_HWC, own = read_resized(data, (400, 300))
+        assert own == (1600, 1200)
+        assert small_HWC.shape == (400, 300, 3)
+        assert small_HWC[:, 160:, 0].min() > 150
+        assert small_HWC[:, :140, 0].max() < 50
+
+    def test_other_formats_are_resized_as_well(self) -> None:
+        data = encoded(Image.fromarray(RED_OVER_BLUE))
+        wanted_HWC = resize_image(RED_OVER_BLUE, (3, 5))
+        small_HWC, own = read_resized(data, (3, 5))
+        assert np.array_equal(small_HWC, wanted_HWC)
+        assert own == (8, 12)
 
     def test_real_greyscale_photograph_is_read(self, real_data: Path) -> None:
         path = real_data / "fixtures" / "pictures" / "greyscale_464x640.jpg"

@@ -9,7 +9,6 @@ from frugalseg.core.errors import ToolchainError
 from frugalseg.toolchain.catalog import TOOLCHAINS
 from frugalseg.toolchain.environment import (
     Environment,
-    cache_folder,
     check_java,
     command,
     installed,
@@ -28,17 +27,6 @@ def here(tmp_path: Path) -> Environment:
     """An environment whose Python is the one that runs the tests."""
     (tmp_path / "bin").mkdir()
     return Environment(name="tflm", folder=tmp_path, python=Path(sys.executable))
-
-
-def test_the_cache_is_where_the_variables_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("FRUGALSEG_CACHE", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", "/of/the/user")
-    assert cache_folder() == Path("/of/the/user/frugalseg")
-    monkeypatch.setenv("FRUGALSEG_CACHE", "/elsewhere")
-    assert cache_folder() == Path("/elsewhere")
-    monkeypatch.delenv("FRUGALSEG_CACHE")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_folder() == Path.home() / ".cache" / "frugalseg"
 
 
 def test_what_is_missing_is_told_with_the_command_that_installs_it(cache: Path) -> None:

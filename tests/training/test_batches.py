@@ -11,7 +11,7 @@ from frugalseg.data.dataset import Dataset
 from frugalseg.imaging.resize import as_channels
 from frugalseg.training import batches
 from frugalseg.training.batches import normalise, steps_in_epoch, training_batches
-from frugalseg.training.recipe import Recipe
+from frugalseg.training.recipe import Recipe, recipe_from
 
 
 def drawn(
@@ -39,6 +39,20 @@ def test_a_run_may_start_at_any_step(
 ) -> None:
     through = drawn(dataset, small, spec, first + 3)
     assert_same(drawn(dataset, small, spec, 3, first), through[first:])
+
+
+def test_a_run_with_sampling_and_mixing_may_start_at_any_step(
+    dataset: Dataset, small: Recipe, spec: InputSpec
+) -> None:
+    wish = recipe_from(
+        small.model_dump()
+        | {
+            "sampling": {"name": "repeat_factor", "rare_crops": 0.5},
+            "augment": {"copy_paste": 0.5, "cutmix": 0.3, "classmix": 0.3, "crop": "24x32"},
+        }
+    )
+    through = drawn(dataset, wish, spec, 12)
+    assert_same(drawn(dataset, wish, spec, 5, 7), through[7:])
 
 
 # The test is about what is drawn; that two workers on one core are slow, and that a fork of a
@@ -69,17 +83,17 @@ def test_another_seed_draws_something_else(
 def test_an_epoch_shows_each_picture_once_in_an_order_of_its_own(
     small: Recipe,
 ) -> None:
-    stream = batches._Stream(7, small, 0)
+    stream = batches.Stream(7, small, 0)
     pairs = list(islice(stream, 21))
-    assert [epoch for epoch, _ in pairs] == [0] * 7 + [1] * 7 + [2] * 7
-    orders = [[index for _, index in pairs[at : at + 7]] for at in (0, 7, 14)]
+    assert [epoch for epoch, _, _ in pairs] == [0] * 7 + [1] * 7 + [2] * 7
+    orders = [[index for _, index, _ in pairs[at : at + 7]] for at in (0, 7, 14)]
     assert all(sorted(order) == list(range(7)) for order in orders)
     assert orders[0] != orders[1] != orders[2]
 
 
 def test_pictures_differ_between_epochs(dataset: Dataset, small: Recipe, spec: InputSpec) -> None:
     count = len(dataset.splits["train"])
-    pictures = batches._Pictures(dataset, dataset.splits["train"], small, spec)
+    pictures = batches.Pictures(dataset, dataset.splits["train"], small, spec)
     assert not torch.equal(pictures[0, 0][0], pictures[1, 0][0])
     assert steps_in_epoch(dataset, small) == count / 2
 
@@ -91,7 +105,7 @@ def test_pictures_are_kept_while_there_is_room(
     monkeypatch.setattr(batches, "CACHE_BYTES", 2 * 32 * 48 * 4)
     for workers, room in ((0, 2), (2, 1)):  # each worker has memory of its own
         recipe = small.model_copy(update={"workers": workers})
-        pictures = batches._Pictures(dataset, samples, recipe, spec)
+        pictures = batches.Pictures(dataset, samples, recipe, spec)
         first = [pictures[0, i] for i in range(len(samples))]
         assert len(pictures.kept) == room
         assert_same([pictures[0, i] for i in range(len(samples))], first)

@@ -44,7 +44,10 @@ class TestMistakes:
         [
             ({"optimiser": {}}, "unknown key 'optimiser', did you mean 'optimizer'?"),
             ({"optimizer": {"beta": 1}}, "'optimizer.beta', did you mean 'betas'?"),
-            ({"augment": {"zzz": 1}}, "unknown key 'augment.zzz'. Known here: color, crop, "),
+            (
+                {"augment": {"zzz": 1}},
+                "unknown key 'augment.zzz'. Known here: blur, classmix, color, ",
+            ),
             ({"batch_size": 1}, "batch_size: .* greater than or equal to 2 .got 1."),
             ({"length": {"steps": 3, "epochs": 2}}, "length: give one of steps, epochs, time"),
             ({"length": {}}, "length: give one of steps, epochs, time; got none"),
@@ -57,6 +60,13 @@ class TestMistakes:
             ({"optimizer": {"lr": float("nan")}}, "optimizer.lr: "),
             ({"schedule": {"name": "cosine"}}, "schedule.name: .*'onecycle' or 'poly'"),
             ({"seed": 2**40}, "seed: "),
+            ({"loss": {"plus": {"cross_entropy": 1}}}, "'cross_entropy' is the loss already"),
+            ({"loss": {"plus": {"dice": 0}}}, "loss.plus.dice: .* greater than 0"),
+            ({"loss": {"class_weights": "median"}}, "loss.class_weights: "),
+            ({"sampling": {"name": "rare"}}, "sampling.name: .*'repeat_factor'"),
+            ({"sampling": {"rare_crop": 1}}, "'sampling.rare_crop', did you mean 'rare_crops'"),
+            ({"augment": {"rotate": 200}}, "augment.rotate: "),
+            ({"augment": {"cutmix": 0.6, "classmix": 0.6}}, "augment: cutmix and classmix are "),
         ],
     )
     def test_each_is_told_with_its_place(self, values: dict[str, object], message: str) -> None:
@@ -107,6 +117,11 @@ class TestOverrides:
         recipe = load_recipe("default", ["model.settings.width=5e-1"])
         assert recipe.model.settings["width"] == 0.5
 
+    def test_losses_are_added_one_by_one_or_together(self) -> None:
+        for settings in (["loss.plus={dice: 0.5, lovasz: 1}"], ["loss.plus.lovasz=1"]):
+            recipe = load_recipe("default", [*settings, "loss.plus.dice=5e-1"])
+            assert recipe.loss.plus == {"dice": 0.5, "lovasz": 1}
+
     def test_a_length_replaces_the_other(self) -> None:
         assert load_recipe("default", ["length.time=30m"]).length == Length(time=1800)
         assert load_recipe("demo", ["length.steps=7"]).length == Length(steps=7)
@@ -145,3 +160,31 @@ def test_what_is_no_duration(text: str) -> None:
 
 def test_durations() -> None:
     assert [seconds(t) for t in ("90s", "1.5h", "2 m", "1h 2m 3s")] == [90, 5400, 120, 3723]
+
+
+def test_a_recipe_that_was_stored_before_there_was_sampling_still_means_the_same() -> None:
+    stored = yaml.safe_load(
+        """
+        augment: {color: 0.3, crop: null, flip: 0.5, scale: [0.5, 2.0]}
+        average: 0.998
+        batch_size: 8
+        compile: false
+        input: null
+        length: {epochs: 200.0, steps: null, time: null}
+        loss: {auxiliary: 0.4, boundary: 1.0, class_weights: frequency, frequency_power: 0.3,
+               name: cross_entropy, near_boundary: 0.0, shrink_labels: false, stride: 2}
+        model: {name: frugalnet, settings: {}}
+        optimizer: {betas: [0.9, 0.999], lr: 0.002, weight_decay: 0.02}
+        precision: auto
+        schedule: {name: onecycle, power: 0.9, warmup: 0.1}
+        seed: 0
+        start: null
+        validations: 20
+        workers: 0
+        """
+    )
+    recipe = recipe_from(stored)
+    assert recipe == load_recipe("default")
+    assert recipe.sampling.name == "each"
+    off = recipe.augment.model_dump(exclude={"scale", "crop", "flip", "color"})
+    assert set(off.values()) == {0}

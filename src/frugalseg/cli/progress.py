@@ -89,4 +89,6 @@ class _Lines:
         if share < 1 and share - began_at > ENOUGH_TO_GUESS:
             left_s = (now - began_s) * (1 - share) / (share - began_at)
             parts.append(f"{left_s:.0f} s left")
-        print(", ".join([*parts, note] if note else parts), file=self.stream, flush=True)
+        told = ", ".join([*parts, note] if note else parts)
+        # A file may have a name that is no UTF-8.
+        print(told.encode(errors="replace").decode(), file=self.stream, flush=True)

@@ -57,6 +57,14 @@ def complete_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
+def cache_folder() -> Path:
+    """Return FRUGALSEG_CACHE, or else frugalseg's folder in the user's cache."""
+    if given := os.environ.get("FRUGALSEG_CACHE"):
+        return Path(given).absolute()
+    below = os.environ.get("XDG_CACHE_HOME")
+    return (Path(below) if below else Path.home() / ".cache").absolute() / "frugalseg"
+
+
 def check_folder(path: Path) -> None:
     """Refuse a place where no folder can be written, before any work is done for it."""
     there = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())

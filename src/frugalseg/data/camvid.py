@@ -12,12 +12,12 @@ from pathlib import Path
 
 from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.core.labels import IGNORE, Color, LabelSpace
+from frugalseg.data.colors import VOID_NAMES
 from frugalseg.data.dataset import Dataset, Sample, match_masks, rasterise_mask, refuse
 from frugalseg.data.names import read_lines
 
 SPLITS = ("train", "val", "test")
 
-_VOID_NAMES = frozenset({"void", "unlabelled", "unlabeled", "ignore"})
 _VOID = 11
 _STANDARD: dict[str, Color] = {
     "Sky": (128, 128, 128),
@@ -109,12 +109,12 @@ def _from_csv(path: Path) -> LabelSpace:
             (int(row["id"]), row["name"], (int(row["r"]), int(row["g"]), int(row["b"])))
             for row in rows
         )
-    except (KeyError, TypeError, ValueError) as wrong:
+    except (KeyError, TypeError, ValueError, csv.Error) as wrong:
         raise DataError(f"{path}: expected the columns id,name,r,g,b; {wrong!r}") from wrong
     ids = [number for number, _, _ in classes]
     if twice := sorted({number for number in ids if ids.count(number) > 1}):
         raise DataError(f"{path}: ids must differ; there twice: {', '.join(map(str, twice))}")
-    void = [number for number, name, _ in classes if name.lower() in _VOID_NAMES]
+    void = [number for number, name, _ in classes if name.lower() in VOID_NAMES]
     named = [row for row in classes if row[0] not in void]
     from_disk = {number: i for i, (number, _, _) in enumerate(named)}
     try:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,10 +10,32 @@ from types import MappingProxyType
 from typing import Any
 
 from frugalseg.core.errors import ConfigError, DataError, unknown
+from frugalseg.core.files import cache_folder
 from frugalseg.core.progress import Progress, silent
-from frugalseg.data import camvid, folder, yolo
+from frugalseg.data import (
+    ade20k,
+    camvid,
+    camvid32,
+    cityscapes,
+    coco,
+    coco_panoptic,
+    coco_stuff,
+    cvat,
+    folder,
+    huggingface,
+    label_studio,
+    labelme,
+    mmseg,
+    resortit,
+    roboflow,
+    shards,
+    ultralytics,
+    voc,
+    yolo,
+)
 from frugalseg.data.class_map import mapped, read_class_map, told
 from frugalseg.data.dataset import Dataset
+from frugalseg.data.remote import fetched, is_remote
 
 BELT_NAME = "belt"
 BELT_ARGUMENTS: Mapping[str, Any] = MappingProxyType(
@@ -38,6 +59,29 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             "folder": ("images/ and masks/ (with train/ and val/ in both, or without)", folder),
             "camvid": ("train/ and trainannot/, val/ and valannot/", camvid),
             "yolo": ("data.yaml, images/ and labels/", yolo),
+            "coco": (
+                "annotations/instances_*.json, annotations.json, or */_annotations.coco.json",
+                coco,
+            ),
+            "coco-panoptic": ("panoptic_*.json and a folder of PNGs of that name", coco_panoptic),
+            "coco-stuff": ("stuffthingmaps*/train2017 and val2017, and images", coco_stuff),
+            "ultralytics": ("data.yaml, images/ and masks/", ultralytics),
+            "huggingface": ("id2label.json, images/ and labels/ (or annotations/)", huggingface),
+            "roboflow": ("train/ and valid/ with _classes.csv, X.jpg and X_mask.png", roboflow),
+            "labelme": ("X.jpg and X.json in one folder, or in train/ and val/", labelme),
+            "label_studio": ("a JSON export of tasks beside the pictures", label_studio),
+            "resortit": ("train/ and labels/train/, val/ and labels/val/", resortit),
+            "shards": ("labels.yaml and train-000000.tar, val-000000.tar, ...", shards),
+            "voc": ("JPEGImages/, SegmentationClass/ and ImageSets/Segmentation/*.txt", voc),
+            "cvat": ("labelmap.txt, JPEGImages/ and SegmentationClass/", cvat),
+            "cityscapes": ("leftImg8bit/ and gtFine/", cityscapes),
+            "ade20k": ("images/training and annotations/training, the same for validation", ade20k),
+            "mmseg": ("img_dir/ and ann_dir/, with train/ and val/ in both", mmseg),
+            "camvid32": (
+                "class_dict.csv, train/ and train_labels/; or 701_StillsRaw_full/ and"
+                " LabeledApproved_full/",
+                camvid32,
+            ),
         }.items()
     }
 )
@@ -64,8 +108,10 @@ def open_dataset(
         progress("class map", 1, 1, told(dataset.labels.class_map))
         return dataset
     if source == BELT_NAME:
-        return _belt(cache or user_cache(), progress)
-    root = Path(source)
+        return _belt(cache or cache_folder(), progress)
+    root = (
+        fetched(str(source), cache=cache, progress=progress) if is_remote(source) else Path(source)
+    )
     if not root.is_dir():
         what = "not a folder" if root.exists() else "no such folder"
         raise DataError(f"{root}: {what}; name the folder of a data set, or {BELT_NAME!r}")
@@ -76,12 +122,6 @@ def open_dataset(
     if not FORMATS[format].detect(root):
         raise DataError(f"{root}: not of the layout {format!r}, which is {FORMATS[format].layout}")
     return FORMATS[format].read(root)
-
-
-def user_cache() -> Path:
-    """Name the folder for what can be made again."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "frugalseg"
 
 
 def _detected(root: Path) -> str:

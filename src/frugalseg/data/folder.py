@@ -12,10 +12,12 @@ What the values of the masks mean stands in `labels.yaml` (below), or as one nam
     names: [background, bag]                   # or {0: background, 1: bag}
     values: {0: background, 255: bag}          # if values on disk are not 0, 1, 2 ...
     ignore: [254]                              # values that do not count; [255] if left out
+    reduce_zero_label: true                    # value 0 does not count, 1 is the first class
     colors: [[0, 0, 0], [230, 25, 75]]         # for drawing, and to read RGB masks
     background: background
 
-`ignore` may hold colours too, for RGB masks.
+`ignore` may hold colours too, for RGB masks. Without `names` and `values`, the names are those of
+`classes.txt`.
 """
 
 import hashlib
@@ -40,6 +42,7 @@ from frugalseg.data.dataset import (
     refuse,
 )
 from frugalseg.data.names import background_of, class_names, read_lines, read_yaml
+from frugalseg.data.yolo import has_masks
 from frugalseg.imaging.read import has_colors, read_color_mask, read_mask
 
 SPLIT_FOLDERS = {
@@ -51,7 +54,7 @@ SPLIT_FOLDERS = {
 }
 VAL_EVERY = 5
 
-_KEYS = ("names", "values", "ignore", "colors", "background")
+_KEYS = ("names", "values", "ignore", "colors", "background", "reduce_zero_label")
 _MAX_VALUE = 255
 _STRETCHED = (
     "masks hold only the values 0 and {high}: is {high} the object? Write into {path}:"
@@ -61,23 +64,23 @@ _STRETCHED = (
 
 def detect(root: Path) -> bool:
     """Tell whether this is the layout of `root`."""
-    return (root / "images").is_dir() and (root / "masks").is_dir()
+    return (root / "images").is_dir() and (root / "masks").is_dir() and not has_masks(root)
 
 
 def read(root: Path) -> Dataset:
     """List the samples and learn the classes; masks are decoded only if no file names these."""
     splits = _splits(root)
     masks = [sample.label for samples in splits.values() for sample in samples]
-    declared = _declared(root)
-    labels, table = declared or (_found(root, masks), ())
-    if declared and labels.from_disk.get(IGNORE) == IGNORE and labels.num_classes > 1:
-        _refuse_stretched(root, masks, table)
+    known = declared(root)
+    labels, table = known or (found(root, masks), ())
+    if known and labels.from_disk.get(IGNORE) == IGNORE and labels.num_classes > 1:
+        refuse_stretched(root, masks, table)
     return Dataset(
         root=root,
         format="folder",
         labels=labels,
         splits=splits,
-        rasterise=partial(_rasterise, labels=labels, table=table),
+        rasterise=partial(rasterise, labels=labels, table=table),
     )
 
 
@@ -107,7 +110,7 @@ def _splits(root: Path) -> dict[str, tuple[Sample, ...]]:
 
 def divided(samples: tuple[Sample, ...]) -> dict[str, tuple[Sample, ...]]:
     """Split by the hash of the names: every fifth is for validation, whatever is added later."""
-    hashes = {s.name: int(hashlib.sha256(s.name.encode()).hexdigest(), 16) for s in samples}
+    hashes = {s.name: _hash(s.name) for s in samples}
     val = {name for name, number in hashes.items() if number % VAL_EVERY == 0}
     if len(samples) > 1 and len(val) in {0, len(samples)}:
         val = {min(hashes, key=lambda name: hashes[name])}
@@ -117,29 +120,39 @@ def divided(samples: tuple[Sample, ...]) -> dict[str, tuple[Sample, ...]]:
     }
 
 
-def _declared(root: Path) -> tuple[LabelSpace, ColorTable] | None:
+def _hash(name: str) -> int:
+    data = name.encode(errors="surrogateescape")  # a name on disk need not be UTF-8
+    return int(hashlib.sha256(data).hexdigest(), 16)
+
+
+def declared(root: Path) -> tuple[LabelSpace, ColorTable] | None:
+    """Read what `labels.yaml` or `classes.txt` says about the classes; None if neither is there."""
     path = root / "labels.yaml"
     if path.is_file():
-        return _from_yaml(path)
+        return from_yaml(path)
     path = root / "classes.txt"
     if not path.is_file():
         return None
-    names = class_names([line.strip() for line in read_lines(path) if line.strip()], path)
+    names = class_names(_lines(path), path)
     return LabelSpace.of(names, background=background_of(names)), ()
 
 
-def _from_yaml(path: Path) -> tuple[LabelSpace, ColorTable]:
+def from_yaml(path: Path) -> tuple[LabelSpace, ColorTable]:
+    """Read `labels.yaml`: the classes, and their colours if it declares them."""
     written = read_yaml(path)
     if strange := [key for key in written if key not in _KEYS]:
         raise DataError(f"{path}: {unknown('key', strange[0], _KEYS)}")
     values = _value_names(written.get("values"), path)
-    names = class_names(written.get("names", list(dict.fromkeys(values.values()))), path)
+    default_names = list(dict.fromkeys(values.values())) or _lines(path.with_name("classes.txt"))
+    names = class_names(written.get("names", default_names), path)
     if strangers := sorted(set(values.values()) - set(names)):
         raise DataError(f"{path}: values name classes that are not in names: {strangers}")
     from_disk = {v: names.index(name) for v, name in values.items()}
-    from_disk = from_disk or {i: i for i in range(len(names))}
+    first = _first_class(written, path)
+    from_disk = from_disk or {first + i: i for i in range(len(names))}
     default = [] if IGNORE in from_disk else [IGNORE]
     ignored, ignored_colors = _ignored(written.get("ignore", default), path)
+    ignored += range(first)
     if both := sorted(set(ignored) & set(from_disk)):
         raise DataError(f"{path}: values {both} are both a class and ignored")
     background = _background(written.get("background"), names, path)
@@ -156,6 +169,23 @@ def _from_yaml(path: Path) -> tuple[LabelSpace, ColorTable]:
     if len({color for color, _ in table}) < len(table):
         raise DataError(f"{path}: two classes have the same colour, or it is also ignored")
     return labels, tuple(table)
+
+
+def _lines(path: Path) -> list[str]:
+    return [line.strip() for line in read_lines(path) if line.strip()] if path.is_file() else []
+
+
+def _first_class(written: Mapping[str, Any], path: Path) -> int:
+    """Give the value of the first class: 1 if `reduce_zero_label` says so, else 0."""
+    reduce = written.get("reduce_zero_label", False)
+    if not isinstance(reduce, bool):
+        raise DataError(f"{path}: reduce_zero_label is true or false, got {reduce!r}")
+    if reduce and written.get("values"):
+        raise DataError(
+            f"{path}: values says what each value means; leave reduce_zero_label out, and put 0"
+            " into ignore if it does not count"
+        )
+    return int(reduce)
 
 
 def _value_names(written: object, path: Path) -> dict[int, str]:
@@ -218,7 +248,7 @@ def _is_color(entry: object) -> bool:
     return isinstance(entry, list) and len(entry) == channels and all(map(_is_value, entry))
 
 
-def _found(root: Path, masks: Sequence[Path]) -> LabelSpace:
+def found(root: Path, masks: Sequence[Path]) -> LabelSpace:
     """Take the values that occur for the classes; refuse where that would be a guess."""
     with ThreadPoolExecutor() as pool:
         results = list(pool.map(_values_or_problem, masks))
@@ -244,7 +274,7 @@ def _values_or_problem(mask: Path) -> set[int] | str:
         return str(wrong)
 
 
-def _refuse_stretched(root: Path, masks: Iterable[Path], table: ColorTable) -> None:
+def refuse_stretched(root: Path, masks: Iterable[Path], table: ColorTable) -> None:
     """Refuse masks of 0 and 255 alone; in a sound data set the first mask or so clears it."""
     seen: set[int] = set()
     for mask in masks:
@@ -260,9 +290,10 @@ def _refuse_stretched(root: Path, masks: Iterable[Path], table: ColorTable) -> N
         )
 
 
-def _rasterise(
+def rasterise(
     sample: Sample, size: tuple[int, int], *, labels: LabelSpace, table: ColorTable
 ) -> NDArray[np.uint8]:
+    """Read a mask as train ids: of colours if there is a table and the mask has colours."""
     if table and has_colors(sample.label):
         return from_colors(read_color_mask(sample.label), sample.label, table)
     return rasterise_mask(sample, size, labels=labels)

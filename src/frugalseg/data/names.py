@@ -14,9 +14,14 @@ BACKGROUND = "background"
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML file whose top level is "key: value" lines."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as wrong:
+        text = path.read_text(encoding="utf-8-sig")
+        aliases = [e.anchor for e in yaml.parse(text) if isinstance(e, yaml.AliasEvent)]
+        values = None if aliases else yaml.safe_load(text)
+    # ValueError: also for a date or number that is none. RecursionError: thousands of brackets.
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as wrong:
         raise DataError(f"{path}: not readable as YAML ({wrong})") from wrong
+    if aliases:  # a few lines of them can stand for more than fits in memory
+        raise DataError(f"{path}: *{aliases[0]} repeats another part; write that part out")
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise DataError(f"{path}: expected lines of the form 'key: value', such as 'names:'")
     return values

@@ -13,6 +13,7 @@ from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.core.files import complete_file
 from frugalseg.core.labels import IGNORE, Color
 from frugalseg.data.dataset import Dataset, Sample
+from frugalseg.data.regions import regions_of
 from frugalseg.imaging.draw import overlay
 from frugalseg.imaging.resize import resize_image, resize_labels
 
@@ -26,6 +27,7 @@ _PAPER, _INK, _FAINT = (250, 250, 248), (30, 30, 34), (100, 100, 106)
 _DIMMED = (70, 70, 74)
 _HATCH = (255, 255, 255)
 _ALPHA, _DIM = 0.6, 0.35
+_RING = 6
 _PROBE = (256, 256)
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -46,7 +48,7 @@ def draw_sheet(dataset: Dataset, path: Path, *, count: int = 12, seed: int = 0) 
     """
     if count < 1:
         raise ConfigError(f"count must be 1 or more, got {count}")
-    tiles = [tile for pair in _chosen(dataset, count, seed) if (tile := _tile(dataset, *pair))]
+    tiles = [tile for pair in choose(dataset, count, seed) if (tile := _tile(dataset, *pair))]
     if not tiles:
         raise DataError(f"{dataset.root}: no sample that can be drawn; see `data check`")
     with complete_file(path) as draft:
@@ -54,8 +56,8 @@ def draw_sheet(dataset: Dataset, path: Path, *, count: int = 12, seed: int = 0) 
     return path
 
 
-def _chosen(dataset: Dataset, count: int, seed: int) -> list[tuple[str, Sample]]:
-    """Take turns: the class seen least so far chooses the next sample."""
+def choose(dataset: Dataset, count: int, seed: int = 0) -> list[tuple[str, Sample]]:
+    """Choose samples, each with its split: the class seen least so far chooses the next one."""
     rng = np.random.default_rng(seed)
     every = [(name, s) for name, samples in dataset.splits.items() for s in samples]
     pool = [every[i] for i in rng.permutation(len(every))[:POOL]]
@@ -88,21 +90,53 @@ def _present(dataset: Dataset, sample: Sample) -> set[int]:
     return {label for label in found if label < dataset.labels.num_classes}
 
 
-def _tile(dataset: Dataset, split: str, sample: Sample) -> _Tile | None:
-    try:
-        image_HWC, labels_HW = dataset.load(sample)
-    except DataError:
-        return None
+def draw_pair(
+    dataset: Dataset, sample: Sample, most: tuple[int, int], *, ring_px: int = 0
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """Load a sample; give its picture and overlay at most so (high, wide), and all its labels.
+
+    Regions of up to `ring_px` pixels, which are lost in a small overlay, get a ring.
+
+    Raises DataError where the sample cannot be read.
+    """
+    image_HWC, labels_HW = dataset.load(sample)
     height, width = labels_HW.shape
-    scale = min(_TILE_WIDTH / width, _TILE_MAX_HEIGHT / height)
+    scale = min(most[0] / height, most[1] / width)
     size = (max(1, round(height * scale)), max(1, round(width * scale)))
     small_HWC, small_HW = resize_image(image_HWC, size), resize_labels(labels_HW, size)
-    pair_HWC = np.full((size[0], 2 * _TILE_WIDTH, 3), _PAPER, dtype=np.uint8)
-    pair_HWC[:, : size[1]] = small_HWC
-    pair_HWC[:, _TILE_WIDTH : _TILE_WIDTH + size[1]] = _marked(dataset, small_HWC, small_HW)
+    marked_HWC = _marked(dataset, small_HWC, small_HW)
+    if ring_px:
+        found = regions_of(labels_HW)
+        marked_HWC = _ringed(marked_HWC, found.small(ring_px)[found.map()], scale)
+    return small_HWC, marked_HWC, labels_HW
+
+
+def _ringed(
+    image_HWC: NDArray[np.uint8], small_HW: NDArray[np.bool_], scale: float
+) -> NDArray[np.uint8]:
+    picture = Image.fromarray(image_HWC)
+    draw = ImageDraw.Draw(picture)
+    for y, x in np.argwhere(small_HW) * scale:
+        for radius, color in ((_RING + 1, _INK), (_RING, _HATCH)):
+            box = (x - radius, y - radius, x + radius, y + radius)
+            draw.ellipse(box, outline=color, width=1)
+    return np.array(picture)
+
+
+def _tile(dataset: Dataset, split: str, sample: Sample) -> _Tile | None:
+    try:
+        small_HWC, marked_HWC, labels_HW = draw_pair(
+            dataset, sample, (_TILE_MAX_HEIGHT, _TILE_WIDTH)
+        )
+    except DataError:
+        return None
+    height, width = small_HWC.shape[:2]
+    pair_HWC = np.full((height, 2 * _TILE_WIDTH, 3), _PAPER, dtype=np.uint8)
+    pair_HWC[:, :width] = small_HWC
+    pair_HWC[:, _TILE_WIDTH : _TILE_WIDTH + width] = marked_HWC
     names = [dataset.labels.names[i] for i in np.unique(labels_HW) if i < len(dataset.labels.names)]
     return _Tile(
-        caption=f"{split}/{sample.name}  {width} x {height}",
+        caption=f"{split}/{sample.name}  {labels_HW.shape[1]} x {labels_HW.shape[0]}",
         classes=", ".join(names),
         picture=Image.fromarray(pair_HWC),
         ignores=bool((labels_HW == IGNORE).any()),

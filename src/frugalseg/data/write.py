@@ -52,7 +52,7 @@ class Layout:
     adds_background: bool = False
 
 
-def _mask(labels_HW: NDArray[np.uint8], labels: LabelSpace) -> bytes:
+def encode_mask(labels_HW: NDArray[np.uint8], labels: LabelSpace) -> bytes:
     """Encode train ids as a PNG with a palette, so that viewers show colours."""
     colors = np.zeros((256, 3), np.uint8)
     colors[: labels.num_classes] = labels.colors
@@ -100,7 +100,8 @@ def _objects(labels: LabelSpace) -> list[int]:
     return [i for i in range(labels.num_classes) if i != labels.background]
 
 
-def _finish_folder(out: Path, labels: LabelSpace, _written: Sequence[Written]) -> None:
+def write_labels(out: Path, labels: LabelSpace, _written: Sequence[Written] = ()) -> None:
+    """Write `labels.yaml`: the classes, their colours, and that 255 does not count."""
     values: dict[str, Any] = {
         "names": list(labels.names),
         "colors": [list(color) for color in labels.colors],
@@ -122,7 +123,7 @@ def _finish_camvid(out: Path, labels: LabelSpace, written: Sequence[Written]) ->
 
 
 def _finish_voc(out: Path, labels: LabelSpace, written: Sequence[Written]) -> None:
-    _finish_folder(out, labels, written)
+    write_labels(out, labels, written)
     _write_lists(out / "ImageSets" / "Segmentation", written, lambda sample: sample.name)
 
 
@@ -172,15 +173,15 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
     {
         "folder": Layout(
             image="images/{split}/{name}{suffix}", label="masks/{split}/{name}.png",
-            encode=_mask, finish=_finish_folder,
+            encode=encode_mask, finish=write_labels,
         ),
         "camvid": Layout(
             image="{split}/{name}{suffix}", label="{split}annot/{name}.png",
-            encode=_mask, finish=_finish_camvid,
+            encode=encode_mask, finish=_finish_camvid,
         ),
         "voc": Layout(
             image="JPEGImages/{name}{suffix}", label="SegmentationClass/{name}.png",
-            encode=_mask, finish=_finish_voc,
+            encode=encode_mask, finish=_finish_voc,
         ),
         "yolo": Layout(
             image="images/{split}/{name}{suffix}", label="labels/{split}/{name}.txt",

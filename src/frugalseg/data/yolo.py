@@ -11,6 +11,7 @@ A picture without a text file is all background; a split in which no picture has
 where a key is missing, `images/<split>` is taken. No path may leave the data set's folder.
 """
 
+import contextlib
 import os
 from functools import partial
 from pathlib import Path
@@ -37,7 +38,21 @@ Polygon = tuple[int, Points]
 
 def detect(root: Path) -> bool:
     """Tell whether this is the layout of `root`."""
-    return (root / "data.yaml").is_file()
+    return (root / "data.yaml").is_file() and not has_masks(root)
+
+
+def has_masks(root: Path) -> bool:
+    """Tell whether `data.yaml` is about masks: it says so, or there is nothing else."""
+    path = root / "data.yaml"
+    if not path.is_file():
+        return False
+    other = any((root / name).exists() for name in ("labels", "labels.yaml"))
+    if (root / "images").is_dir() and (root / "masks").is_dir() and not other:
+        return True
+    try:
+        return "masks_dir" in read_yaml(path)
+    except DataError:  # this is told when it is read
+        return False
 
 
 def read(root: Path) -> Dataset:
@@ -129,7 +144,7 @@ def _samples(
     else:
         entries = written[key] if isinstance(written[key], list) else [written[key]]
         base = str(written.get("path") or "")
-        found = [_folder(root, base, str(entry)) for entry in entries]
+        found = [named_folder(root, base, str(entry)) for entry in entries]
         problems += [
             f"{root / 'data.yaml'}: {key}: {entry} is not a folder of {root}"
             for entry, folder in zip(entries, found, strict=True)
@@ -150,13 +165,14 @@ def _samples(
     return tuple(samples.values())
 
 
-def _folder(root: Path, base: str, entry: str) -> Path | None:
+def named_folder(root: Path, base: str, entry: str) -> Path | None:
     """Find a folder inside `root`; the "../train" of some exports means "train"."""
     top = os.path.normpath(root.absolute())
     for tail in ((base, entry), (entry,), (entry.lstrip("./"),)):
         path = Path(os.path.normpath(Path(top, *tail)))
-        if path.is_relative_to(top) and path.is_dir():
-            return root / path.relative_to(top)
+        with contextlib.suppress(OSError):  # a name that is too long for any folder
+            if path.is_relative_to(top) and path.is_dir():
+                return root / path.relative_to(top)
     return None
 
 

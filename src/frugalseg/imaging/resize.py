@@ -50,7 +50,7 @@ def resize_labels(labels_HW: NDArray[np.uint8], size: tuple[int, int]) -> NDArra
         (2 * np.arange(new) + 1) * old // (2 * new)
         for old, new in zip(labels_HW.shape, size, strict=True)
     )
-    resized_HW: NDArray[np.uint8] = labels_HW[rows[:, None], columns]
+    resized_HW: NDArray[np.uint8] = labels_HW.take(rows, axis=0).take(columns, axis=1)
     return resized_HW
 
 

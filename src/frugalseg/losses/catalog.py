@@ -7,7 +7,12 @@ from typing import Protocol
 from torch import Tensor
 
 from frugalseg.losses.cross_entropy import cross_entropy
+from frugalseg.losses.dice import dice
+from frugalseg.losses.focal import focal
+from frugalseg.losses.lovasz import lovasz
 from frugalseg.losses.ohem import ohem
+from frugalseg.losses.surface import surface
+from frugalseg.losses.tversky import tversky
 
 
 class Loss(Protocol):
@@ -19,4 +24,14 @@ class Loss(Protocol):
         """Return the loss, a scalar."""
 
 
-LOSSES: Mapping[str, Loss] = MappingProxyType({"cross_entropy": cross_entropy, "ohem": ohem})
+LOSSES: Mapping[str, Loss] = MappingProxyType(
+    {
+        "cross_entropy": cross_entropy,
+        "dice": dice,
+        "focal": focal,
+        "lovasz": lovasz,
+        "ohem": ohem,
+        "surface": surface,
+        "tversky": tversky,
+    }
+)

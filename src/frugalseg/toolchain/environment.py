@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from frugalseg.core.errors import ToolchainError
+from frugalseg.core.files import cache_folder
 from frugalseg.toolchain.catalog import Toolchain, plain, toolchain
 from frugalseg.toolchain.process import run_group
 
@@ -38,14 +39,6 @@ class Environment:
     name: str
     folder: Path
     python: Path
-
-
-def cache_folder() -> Path:
-    """Return FRUGALSEG_CACHE, or else frugalseg's folder in the user's cache."""
-    if given := os.environ.get("FRUGALSEG_CACHE"):
-        return Path(given).absolute()
-    below = os.environ.get("XDG_CACHE_HOME")
-    return (Path(below) if below else Path.home() / ".cache").absolute() / "frugalseg"
 
 
 def folder_of(name: str) -> Path:

@@ -18,6 +18,7 @@ from frugalseg.core.inputs import InputSpec
 from frugalseg.core.parse import Part, or_value_error, parse
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 LEAST_SCALE, MOST_SCALE = 0.1, 8.0
 
 _T = TypeVar("_T")
@@ -73,29 +74,97 @@ class Schedule(Part):
 class LossTerms(Part):
     """What is minimised. `stride` 2 compares at half size: a quarter of the work.
 
-    The loss `name` is that of all scores. `auxiliary` weighs each head for training, `boundary` a
-    head for edges, and `near_boundary` the loss of the scores once more, only where that head sees
-    an edge (PIDNet). With `shrink_labels` the labels are brought to the size of the scores, nearest
-    pixel, instead of the scores to that of the labels (the cascade label guidance of ICNet).
+    The loss `name`, and those of `plus` times their weights (`{dice: 1.0}`), are those of all
+    scores. `class_weights` act on losses of pixels (cross_entropy, focal, ohem); those of regions
+    (dice, lovasz, surface, tversky) count each class alike as it is. `auxiliary` weighs each head
+    for training, `boundary` a head for edges, and `near_boundary` the loss of the scores once more,
+    only where that head sees an edge (PIDNet). With `shrink_labels` the labels are brought to the
+    size of the scores, nearest pixel, instead of the scores to that of the labels (the cascade
+    label guidance of ICNet).
     """
 
     name: str = "cross_entropy"
-    class_weights: Literal["none", "enet", "frequency"] = "frequency"
-    frequency_power: float = Field(default=0.3, ge=0, le=1)
+    plus: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    class_weights: Literal["none", "enet", "frequency", "median_frequency", "effective_number"] = (
+        "frequency"
+    )
+    frequency_power: float = Field(default=0.3, ge=0, le=1, description="of `frequency`")
+    effective_beta: float = Field(
+        default=0.99,
+        ge=0,
+        lt=1,
+        description="of `effective_number`: 0.99 says that 100 pictures full of a class suffice",
+    )
+    focal_gamma: float = Field(default=2.0, ge=0, le=10)
+    tversky_beta: float = Field(
+        default=0.7, ge=0, le=1, description="above 0.5, a missed pixel is worse than a false one"
+    )
     auxiliary: float = Field(default=0.4, ge=0)
     boundary: float = Field(default=1.0, ge=0)
     near_boundary: float = Field(default=0.0, ge=0)
     shrink_labels: bool = False
     stride: int = Field(default=2, ge=1, le=8)
 
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        if self.name in self.plus:
+            raise ValueError(f"{self.name!r} is the loss already: leave it out of plus")
+        return self
+
+
+class Sampling(Part):
+    """Which pictures are drawn, and where they are cropped. An epoch has as many as there are.
+
+    `each` shows each once. `repeat_factor` shows those of classes that are in few pictures more
+    often, `class_balanced` shows each class alike. `rare_crops` is the share of crops that are
+    placed so that they hold a pixel of a class drawn by rarity.
+    """
+
+    name: Literal["each", "repeat_factor", "class_balanced"] = "each"
+    threshold: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="of repeat_factor: a class in a smaller share of pictures is repeated",
+    )
+    rare_crops: float = Field(default=0.0, ge=0, le=1)
+    rarity_power: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="a class is drawn by its share of pixels to minus this power, for rare_crops"
+        " and augment.copy_paste",
+    )
+
 
 class Augment(Part):
-    """Random scale, crop, flip, colour. `crop` defaults to the input size."""
+    """Random changes. `crop` defaults to the input size; 0 switches a change off.
+
+    Of 0 to 1 and a share of the pictures: flip, flip_vertical, fog, rain, shadow, cutout,
+    copy_paste, cutmix, classmix. How strong at most: rotate (degrees), color (brightness, contrast,
+    hue and saturation, 0 to 1), blur (pixels), noise (0 to 1), jpeg (100 less the quality). A
+    strength is drawn between nothing and that for each picture; of blur, noise and jpeg, for half
+    of them.
+    """
 
     scale: tuple[float, float] = (0.5, 2.0)
+    rotate: float = Field(default=0.0, ge=0, le=180, description="degrees to either side, at most")
     crop: str | None = None
-    flip: float = Field(default=0.5, ge=0, le=1)
+    flip: Share = 0.5
+    flip_vertical: Share = 0.0
     color: float = Field(default=0.3, ge=0, le=1)
+    blur: float = Field(default=0.0, ge=0, le=10, description="largest sigma in pixels")
+    noise: float = Field(
+        default=0.0, ge=0, le=1, description="largest standard deviation, in shares of white"
+    )
+    jpeg: int = Field(default=0, ge=0, le=99, description="100 less the lowest quality")
+    fog: Share = 0.0
+    rain: Share = 0.0
+    shadow: Share = 0.0
+    cutout: Share = 0.0
+    copy_paste: Share = 0.0
+    cutmix: Share = 0.0
+    classmix: Share = 0.0
 
     @field_validator("crop", mode="before")
     @classmethod
@@ -108,6 +177,8 @@ class Augment(Part):
             raise ValueError(
                 f"scale must be (low, high) within {LEAST_SCALE} to {MOST_SCALE}, got {self.scale}"
             )
+        if self.cutmix + self.classmix > 1:
+            raise ValueError("cutmix and classmix are done to different pictures: 1 together")
         return self
 
 
@@ -125,6 +196,7 @@ class Recipe(Part):
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     loss: LossTerms = LossTerms()
+    sampling: Sampling = Sampling()
     augment: Augment = Augment()
     start: str | None = Field(
         default=None, description="checkpoint or run whose weights are taken where they fit"

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from frugalseg.core.errors import ArtifactError, OverBudgetError, unknown
+from frugalseg.core.errors import ArtifactError, OverBudgetError
 from frugalseg.core.files import write_json
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.progress import Progress
@@ -18,7 +18,6 @@ from frugalseg.data.catalog import BELT_NAME, open_dataset
 from frugalseg.data.check import DataReport
 from frugalseg.data.class_map import merged
 from frugalseg.data.dataset import Dataset
-from frugalseg.losses.catalog import LOSSES
 from frugalseg.metrics.scores import Scores
 from frugalseg.models.catalog import Architecture
 from frugalseg.search.design import design
@@ -27,6 +26,7 @@ from frugalseg.search.sizes import sizes_from
 from frugalseg.trace import record
 from frugalseg.training.batches import steps_in_epoch
 from frugalseg.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
+from frugalseg.training.objective import chosen_losses
 from frugalseg.training.recipe import Model, Recipe
 from frugalseg.workflows.study_file import Job
 from frugalseg.workflows.study_state import Stage, read
@@ -45,8 +45,7 @@ def open_data(job: Job, data: Path) -> Dataset:
 
 def check_network(job: Job) -> None:
     """Raise ConfigError where the network, a setting of it, the loss or the device is unknown."""
-    if job.recipe.loss.name not in LOSSES:
-        raise unknown("loss", job.recipe.loss.name, LOSSES)
+    chosen_losses(job.recipe.loss)
     if job.device is not None:
         load_device(job.device)
         return

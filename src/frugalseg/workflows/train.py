@@ -145,8 +145,9 @@ class _Run:
         self.spec = input_of(recipe, report)
         self.architecture = architecture_of(recipe, dataset.labels, self.spec)
         torch.manual_seed(recipe.seed)
-        pixels_C = torch.tensor(report.split("train").pixels)
-        weights_C = class_weights(recipe, pixels_C)
+        train = report.split("train")
+        pictures_C = torch.tensor([share.images for share in train.classes])
+        weights_C = class_weights(recipe, torch.tensor(train.pixels), pictures_C, train.images)
         network = self.architecture.build()
         if recipe.start is not None and not resume:
             start_from(network, Path(recipe.start))
@@ -314,9 +315,14 @@ def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 def _differences(kept: Checkpoint, recipe: Recipe, now: Checkpoint) -> str:
     """Tell in what a run to be resumed differs. Network and input count as they came out."""
-    old = _flat(recipe_from(kept.recipe).model_dump(mode="json"))
-    new = _flat(recipe.model_dump(mode="json", exclude={"model", "input"}))
-    told = [f"{key} was {old.get(key)}, is {new[key]}" for key in new if new[key] != old.get(key)]
+    apart = {"model", "input"}
+    old = _flat(recipe_from(kept.recipe).model_dump(mode="json", exclude=apart))
+    new = _flat(recipe.model_dump(mode="json", exclude=apart))
+    told = [
+        f"{key} was {old.get(key)}, is {new.get(key)}"
+        for key in dict.fromkeys((*new, *old))
+        if new.get(key) != old.get(key)
+    ]
     for what in ("architecture", "input", "labels"):
         before, after = getattr(kept, what), getattr(now, what)
         if before != after:

@@ -12,7 +12,7 @@ import numpy as np
 
 from frugalseg.core.budget import Footprint, Verdict
 from frugalseg.core.errors import ConfigError
-from frugalseg.core.files import check_folder
+from frugalseg.core.files import cache_folder, check_folder
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.records import this_machine
 from frugalseg.cost.device import Device, load_device
@@ -22,7 +22,7 @@ from frugalseg.cost.memory import as_run
 from frugalseg.cost.tflite import read_tflite
 from frugalseg.cost.tflm import arena as planned
 from frugalseg.models.catalog import Architecture
-from frugalseg.toolchain.environment import cache_folder, installed
+from frugalseg.toolchain.environment import installed
 from frugalseg.toolchain.measured import Measured
 from frugalseg.workflows.pairs import graph_data, keep_pair, whole_graph_data
 from frugalseg.workflows.weigh import Subject, file_subject, find_subject

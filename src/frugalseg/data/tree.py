@@ -1,0 +1,133 @@
+"""The files below a folder, by name, with nothing that lies outside the data set."""
+
+import os
+import stat
+import unicodedata
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from frugalseg.data.dataset import Sample
+from frugalseg.imaging.read import LOSSY, MASK_SUFFIXES
+
+
+def files_below(
+    root: Path, folder: Path, suffixes: Collection[str], problems: list[str]
+) -> dict[str, Path]:
+    """List the files below `folder` by name, sorted: the path in it without suffix, as "a/b".
+
+    Hidden files and folders and other kinds of file are passed over. Two files of one name are a
+    problem, and so are names that are not in UTF-8, a link that leaves `root` and a link to a
+    folder. Names are in Unicode's composed form: some systems write accents as characters of their
+    own.
+    """
+    files: dict[str, Path] = {}
+    if not folder.is_dir():
+        return files
+    if not _inside(root, folder):
+        problems.append(f"{folder}: a link that leaves {root}; put the files themselves there")
+        return files
+    for path in sorted(_walk(root, folder, suffixes, problems)):
+        name = plain(path.relative_to(folder).with_suffix("").as_posix())
+        if (shown := name.encode(errors="replace").decode()) != name:
+            problems.append(f"{folder}: the name of {shown} is not in UTF-8; rename the file")
+        elif name in files:
+            problems.append(
+                f"{path}: same name as {files[name].name}; keep one of them, or rename it"
+                " together with its partner"
+            )
+        else:
+            files[name] = path
+    return files
+
+
+def plain(name: str) -> str:
+    """Compose the letters of a name: an e and an accent become é.
+
+    >>> len("e\u0301"), len(plain("e\u0301"))
+    (2, 1)
+    """
+    return unicodedata.normalize("NFC", name)
+
+
+def cut(files: Mapping[str, Path], ending: str) -> dict[str, Path]:
+    """Keep the names with this ending, and cut it off.
+
+    >>> cut({"a_L": Path("a_L.png"), "b": Path("b.png")}, "_L")["a"].name
+    'a_L.png'
+    """
+    return {
+        name.removesuffix(ending): path for name, path in files.items() if name.endswith(ending)
+    }
+
+
+def spread(samples: Sequence[Sample], most: int) -> list[Path]:
+    """Choose the masks of at most so many samples, at equal distances."""
+    return [sample.label for sample in samples[:: -(-len(samples) // most) or 1]]
+
+
+def pairs(
+    images: Mapping[str, Path], masks: Mapping[str, Path], problems: list[str], *, place: str
+) -> tuple[Sample, ...]:
+    """Match images and masks by name; one without partner is a problem, as is a lossy mask.
+
+    `place` says where a mask is expected, with * for its name.
+    """
+    problems += [
+        f"{path}: no mask; expected {place.replace('*', name)}"
+        for name, path in images.items()
+        if name not in masks
+    ]
+    problems += [f"{p}: no image for this mask" for name, p in masks.items() if name not in images]
+    lossless = {name: path for name, path in masks.items() if not is_lossy(path, problems)}
+    return tuple(
+        Sample(name=name, image=path, label=lossless[name])
+        for name, path in images.items()
+        if name in lossless
+    )
+
+
+def is_lossy(mask: Path, problems: list[str]) -> bool:
+    """Tell by its name whether a mask is of a lossy format, which is a problem."""
+    if mask.suffix.lower() in MASK_SUFFIXES:
+        return False
+    problems.append(f"{mask}: {LOSSY}")
+    return True
+
+
+def _walk(
+    root: Path, folder: Path, suffixes: Collection[str], problems: list[str]
+) -> Iterator[Path]:
+    unread: list[OSError] = []
+    for where, folders, names in os.walk(folder, onerror=unread.append):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        problems += [
+            f"{path}: a link to a folder is not followed; put the files themselves there"
+            for path in (Path(where, name) for name in folders)
+            if path.is_symlink()
+        ]
+        for name in names:
+            path = Path(where, name)
+            if name.startswith(".") or path.suffix.lower() not in suffixes:
+                continue
+            if trouble := _trouble(root, path):
+                problems.append(f"{path}: {trouble}")
+            else:
+                yield path
+    problems += [f"{e.filename}: {(e.strerror or 'cannot be read').lower()}" for e in unread]
+
+
+def _trouble(root: Path, path: Path) -> str:
+    """Say why a file cannot be taken; nothing if it can."""
+    mode = path.lstat().st_mode
+    if stat.S_ISREG(mode):
+        return ""
+    if not stat.S_ISLNK(mode):
+        return "a pipe or a device, which cannot be read as a file; remove it"
+    if not _inside(root, path):
+        return f"a link that leaves {root}; put the file itself there"
+    return "" if path.is_file() else "a link to a file that is not there; remove it"
+
+
+def _inside(root: Path, path: Path) -> bool:
+    top = os.path.realpath(root)
+    return Path(os.path.realpath(path)).is_relative_to(top)

@@ -1,0 +1,61 @@
+from importlib.util import find_spec
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from frugalseg.core.errors import DataError
+from frugalseg.data.catalog import open_dataset
+
+
+@pytest.fixture
+def bucket(tiny_folder: Path) -> str:
+    system = fsspec.filesystem("memory")
+    system.put(str(tiny_folder), f"/{tiny_folder.parent.name}/tiny", recursive=True)
+    return f"memory://{tiny_folder.parent.name}/tiny"
+
+
+def test_a_data_set_is_fetched_once(bucket: str, tiny_folder: Path, tmp_path: Path) -> None:
+    notes: list[str] = []
+    found = open_dataset(
+        bucket, cache=tmp_path / "c", progress=lambda stage, *_rest, **_kw: notes.append(stage)
+    )
+    assert found.labels == open_dataset(tiny_folder).labels
+    assert notes.count("fetch") == 13
+    image = found.split("train")[0].image
+    before = image.stat().st_mtime_ns
+    assert open_dataset(bucket, cache=tmp_path / "c").split("train")[0].image == image
+    assert image.stat().st_mtime_ns == before
+
+
+def test_a_file_of_another_size_is_fetched_again(bucket: str, tmp_path: Path) -> None:
+    image = open_dataset(bucket, cache=tmp_path / "c").split("train")[0].image
+    whole = image.read_bytes()
+    image.write_bytes(whole[:100])
+    open_dataset(bucket, cache=tmp_path / "c")
+    assert image.read_bytes() == whole
+
+
+def test_a_file_address_is_a_folder_here(tiny_folder: Path) -> None:
+    assert open_dataset(f"file://{tiny_folder}").root == tiny_folder
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("memory://nothing/here", "no files there"),
+        ("ftp://host/waste", "got ftp://"),
+        ("https://host/waste.zip", "got https://"),
+        ("://", "an address begins with"),
+    ],
+)
+def test_addresses_that_give_nothing_are_refused(address: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=says):
+        open_dataset(address, cache=tmp_path)
+
+
+def test_what_opens_an_address_may_be_missing(tmp_path: Path) -> None:
+    if find_spec("s3fs"):
+        pytest.skip("s3fs is installed")
+    with pytest.raises(DataError, match=r"install 'frugalseg\[s3\]'"):
+        open_dataset("s3://bucket/waste", cache=tmp_path)
