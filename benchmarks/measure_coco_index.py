@@ -75,7 +75,7 @@ def apart(out: Path, step: str) -> dict[str, Any]:
     command = [sys.executable, __file__, str(out), "--step", step]
     told = subprocess.run(
         command, check=True, stdout=subprocess.PIPE, text=True,
-        env={**os.environ, "XDG_CACHE_HOME": str(out / "cache")},
+        env={**os.environ, "FRUGALSEG_CACHE": str(out / "cache")},
     ).stdout  # fmt: skip
     result: dict[str, Any] = json.loads(told.splitlines()[-1])
     return result

@@ -11,7 +11,8 @@ from frugalseg.data.check import check_dataset
 
 
 @pytest.mark.parametrize(
-    ("name", "format"), [("camvid", "camvid"), ("waste", "yolo"), ("trash_bags", "yolo")]
+    ("name", "format"),
+    [("camvid", "camvid"), ("waste", "yolo"), ("trash_bags", "yolo"), ("coco", "coco")],
 )
 class TestRealSets:
     def test_layout_is_detected(self, real_data: Path, name: str, format: str) -> None:

@@ -152,6 +152,10 @@ class TestMasks:
         one = found(noisy, "one-class")
         assert (one.severity, names(one)) == ("warning", [["train/3"]])
 
+    def test_one_object_and_void(self, noisy: Path) -> None:
+        change(noisy, 3, put(slice(2, None), 1))
+        assert kinds(noisy) == []
+
     def test_background_alone(self, noisy: Path) -> None:
         change(noisy, 3, put(slice(None), 0))
         one = found(noisy, "only-background")
@@ -169,7 +173,7 @@ class TestMasks:
         assert (one.severity, names(one)) == ("note", [["train/3"]])
 
     def test_void_is_not_missed_where_it_is_unusual(self, noisy: Path) -> None:
-        for number in range(3):
+        for number in range(2):
             change(noisy, number, put(slice(0, 2), 0))
         assert kinds(noisy) == []
 
@@ -187,6 +191,7 @@ class TestMasks:
         change(noisy, 9, put((20, slice(60, 62)), 2))
         change(noisy, 9, put((30, 60), 1))
         change(noisy, 5, put((20, slice(60, 63)), 2))  # three pixels are no speck
+        change(noisy, 6, put((20, 60), 255))  # nor are ignored ones
         one = found(noisy, "specks")
         assert one.severity == "note"
         assert one.what.startswith("3 regions of one or two pixels")
@@ -254,7 +259,13 @@ class TestSmallObjects:
     def test_specks_are_no_objects(self, noisy: Path) -> None:
         self.squares(noisy, [20] * 12)
         change(noisy, 3, put((4, slice(60, 62)), 2))
-        assert "lost-at-input-size" not in [f.kind for f in report_of(noisy, (32, 48)).findings]
+        assert [f.kind for f in report_of(noisy, (32, 48)).findings] == ["specks"]
+
+    def test_background_is_no_object(self, noisy: Path) -> None:
+        self.squares(noisy, [20] * 12)
+        for number in range(COUNT):
+            change(noisy, number, put((slice(45, 48), slice(55, 58)), 0))
+        assert report_of(noisy, (32, 48)).findings == ()
 
     def test_one_in_twenty_may_be_lost_but_no_more(self, noisy: Path) -> None:
         self.squares(noisy, [20] * 12)

@@ -93,6 +93,7 @@ def test_what_is_sound_has_no_problems(root: Path) -> None:
         ('{"images": [' + "[" * 100_000, "byte 12: nested too deeply"),
         ('{"images": [' + "9" * 10_000, "Exceeds the limit"),
         ("{1: 2}", "byte 1: expected a key in quotes"),
+        (json.dumps(dict.fromkeys(map(str, range(101)))), "more than 100 keys"),
     ],
 )
 def test_json_that_is_broken_is_told_by_its_place(root: Path, text: str, message: str) -> None:

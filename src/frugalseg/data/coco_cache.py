@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frugalseg.core.errors import ConfigError, DataError
-from frugalseg.core.files import check_folder, complete_folder, write_json
+from frugalseg.core.files import cache_folder, check_folder, complete_folder, write_json
 from frugalseg.data.coco_draft import make_index
 from frugalseg.data.coco_index import Category, Index, Kind, Names
 
@@ -35,8 +35,7 @@ _ARRAYS = (
 
 def user_folder() -> Path:
     """Name the folder where indexes are kept if no other is named."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "frugalseg" / "coco"
+    return cache_folder() / "coco"
 
 
 def open_index(path: Path, kind: Kind, cache: Path) -> Index:

@@ -17,6 +17,7 @@ from frugalseg.core.errors import DataError
 
 MAX_ENTRY_BYTES = 16 << 20  # a crowd of COCO has some 50 kB
 
+_MOST_KEYS = 100  # COCO has five
 _PIECE_BYTES = 1 << 20
 _NOT_SPACE = re.compile(r"[^ \t\n\r]")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -84,8 +85,12 @@ class _Text:
             self.at = len(_BYTE_ORDER_MARK)
 
     def more(self) -> bool:
-        """Read on, and forget what lies behind; False at the end of the file."""
-        piece = self.stream.read(_PIECE_BYTES)
+        """Read on, and forget what lies behind; False at the end of the file.
+
+        What is kept doubles up to the longest entry, so that one is not begun again too often.
+        """
+        kept = len(self.text) - self.at
+        piece = self.stream.read(max(_PIECE_BYTES, min(kept, MAX_ENTRY_BYTES - kept)))
         self.text = self.text[self.at :] + piece.decode("latin-1")
         self.base += self.at
         self.at = 0
@@ -142,6 +147,8 @@ def _entries(text: _Text, keys: Collection[str]) -> Iterator[Entry]:
         key = _key(text)
         if key in seen:
             raise ValueError(f"{key!r} is there twice")
+        if len(seen) == _MOST_KEYS:
+            raise ValueError(f"more than {_MOST_KEYS} keys")
         seen.add(key)
         if text.peek() == "[":
             yield from (entry for entry in _list(text, key) if key in keys)
