@@ -1,3 +1,4 @@
+import os
 import shutil
 from pathlib import Path
 
@@ -242,3 +243,17 @@ class TestColours:
             declare(tmp_path, declared)
         with pytest.raises(DataError, match=r"mask has colours.*colour for each class"):
             folder.read(tmp_path)
+
+
+def test_links_that_leave_and_pipes_are_refused(tiny_folder: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.png"
+    secret.write_bytes((tiny_folder / "images" / "0.png").read_bytes())
+    (tiny_folder / "images" / "7.png").symlink_to(secret)
+    (tiny_folder / "masks" / "7.png").symlink_to(tiny_folder / "masks" / "0.png")
+    os.mkfifo(tiny_folder / "images" / "8.png")
+    with pytest.raises(DataError) as raised:
+        folder.read(tiny_folder)
+    told = "\n".join(raised.value.problems)
+    assert "7.png: a link that leaves the data set" in told
+    assert "8.png: not a file" in told
+    assert "masks/7.png: a link" not in told

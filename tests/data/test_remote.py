@@ -28,12 +28,18 @@ def test_a_data_set_is_fetched_once(bucket: str, tiny_folder: Path, tmp_path: Pa
     assert image.stat().st_mtime_ns == before
 
 
-def test_a_file_of_another_size_is_fetched_again(bucket: str, tmp_path: Path) -> None:
+def test_what_changed_is_fetched_again_and_what_is_gone_goes(bucket: str, tmp_path: Path) -> None:
     image = open_dataset(bucket, cache=tmp_path / "c").split("train")[0].image
-    whole = image.read_bytes()
-    image.write_bytes(whole[:100])
-    open_dataset(bucket, cache=tmp_path / "c")
-    assert image.read_bytes() == whole
+    system = fsspec.filesystem("memory")
+    path = f"{bucket.removeprefix('memory:/')}/images/{image.name}"
+    whole = system.cat_file(path)
+    other = whole[:-1] + b"x"  # of the same size
+    system.pipe_file(path, other)
+    gone = f"{bucket.removeprefix('memory:/')}/labels.yaml"
+    system.rm_file(gone)
+    open_dataset(bucket, cache=tmp_path / "c", format="folder")
+    assert image.read_bytes() == other
+    assert not (image.parents[1] / "labels.yaml").exists()
 
 
 def test_a_file_address_is_a_folder_here(tiny_folder: Path) -> None:

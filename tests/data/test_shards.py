@@ -42,6 +42,7 @@ def test_shards_are_unpacked_once_and_anew_when_they_change(sharded: Path, cache
     began = place.stat().st_mtime_ns
     open_dataset(sharded)
     assert place.stat().st_mtime_ns == began
+    (sharded / "shards.json").unlink()
     first = next(sharded.glob("val-*.tar"))
     first.rename(first.with_name("test-000000.tar"))
     assert "test" in open_dataset(sharded).splits
@@ -76,11 +77,34 @@ def test_what_is_no_pair_is_named(sharded: Path, files: dict[str, bytes], says: 
 def test_no_name_leaves_the_folder(sharded: Path, cache: Path, tmp_path: Path) -> None:
     picture = (sharded.parent / "tiny" / "images" / "0.png").read_bytes()
     mask = (sharded.parent / "tiny" / "masks" / "0.png").read_bytes()
-    files = {"../../../out.png": picture, "/abs/out.mask.png": mask}
+    files = {"../../../out.png": picture, "../../../out.mask.png": mask}
     write(sharded / "train-000077.tar", files)
     names = [sample.name for sample in open_dataset(sharded).split("train")]
     assert "out" in names
     assert not list(tmp_path.glob("out*"))
+
+
+def test_keys_in_other_folders_are_other_samples(sharded: Path) -> None:
+    picture = (sharded.parent / "tiny" / "images" / "0.png").read_bytes()
+    mask = (sharded.parent / "tiny" / "masks" / "0.png").read_bytes()
+    files = {f"{folder}/1.{end}": content for folder in "ab"
+             for end, content in (("png", picture), ("mask.png", mask))}  # fmt: skip
+    write(sharded / "train-000077.tar", files)
+    names = {sample.name for sample in open_dataset(sharded).split("train")}
+    assert {"a__1", "b__1"} <= names
+    write(sharded / "train-000077.tar", {"a.png": picture, "a.mask.png": mask, "./a.png": mask})
+    with pytest.raises(DataError, match="is there twice"):
+        open_dataset(sharded)
+
+
+def test_shards_of_nothing_are_refused(sharded: Path, cache: Path) -> None:
+    for path in (*sharded.glob("*.tar"), sharded / "shards.json"):
+        path.unlink()
+    write(sharded / "train-000000.tar", {})
+    for _ in range(2):
+        with pytest.raises(DataError, match=r"no sample in train-000000\.tar"):
+            open_dataset(sharded)
+    assert not list((cache / "shards").iterdir())
 
 
 def test_links_and_damaged_files_are_refused_and_nothing_is_left(
@@ -109,6 +133,7 @@ def test_a_place_that_is_taken_is_refused(tiny_folder: Path, sharded: Path) -> N
 
 
 def test_any_mutation_of_a_shard_is_read_or_refused(sharded: Path) -> None:
+    (sharded / "shards.json").unlink()
     path = next(sharded.glob("train-*.tar"))
     whole = path.read_bytes()
     rng = np.random.default_rng(0)
@@ -121,3 +146,14 @@ def test_any_mutation_of_a_shard_is_read_or_refused(sharded: Path) -> None:
             shards.read(sharded)
         except DataError:
             continue
+
+
+def test_a_shard_that_is_missing_or_cut_off_is_named(sharded: Path) -> None:
+    first, second = sorted(sharded.glob("train-*.tar"))[:2]
+    first.unlink()
+    second.write_bytes(second.read_bytes()[:-512])
+    with pytest.raises(DataError) as raised:
+        open_dataset(sharded)
+    missing, short = raised.value.problems
+    assert f"{first}: missing" in missing
+    assert "fetch it again" in short

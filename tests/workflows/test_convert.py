@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from frugalseg.core.errors import ConfigError, DataError
-from frugalseg.data.catalog import open_dataset
+from frugalseg.data.catalog import RECORD, open_dataset
 from frugalseg.data.write import LAYOUTS
-from frugalseg.workflows.convert import RECORD, convert
+from frugalseg.workflows.convert import convert
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -39,6 +39,8 @@ def test_what_was_cut_off_goes_on(tiny_folder: Path, tmp_path: Path) -> None:
     record = tmp_path / "part" / RECORD
     lines = record.read_text().splitlines(keepends=True)
     record.write_text("".join(lines[:4]) + lines[4][:20])
+    with pytest.raises(DataError, match="a conversion that was cut off; call it again"):
+        open_dataset(tmp_path / "part")
     torn = json.loads(lines[2])["image"]
     (tmp_path / "part" / torn).write_bytes(b"torn")
     kept = (tmp_path / "part" / json.loads(lines[1])["image"]).stat().st_mtime_ns
@@ -102,3 +104,49 @@ def test_all_samples_that_cannot_be_read_are_named(tiny_folder: Path, tmp_path: 
         convert(tiny_folder, tmp_path / "new", to="yolo")
     assert len(raised.value.problems) == 2
     assert not (tmp_path / "new" / "data.yaml").exists()
+
+
+def test_what_changed_at_the_source_is_written_anew(tiny_folder: Path, tmp_path: Path) -> None:
+    convert(tiny_folder, tmp_path / "new", to="folder")
+    mask = tiny_folder / "masks" / "0.png"
+    labels_HW = np.array(Image.open(mask))
+    labels_HW[30:40, :] = 2
+    Image.fromarray(labels_HW).save(mask)
+    result = convert(tiny_folder, tmp_path / "new", to="folder")
+    assert result.kept == 5
+    (path,) = (tmp_path / "new" / "masks").rglob("0.png")
+    assert np.array_equal(np.array(Image.open(path)), labels_HW)
+
+
+def test_names_that_files_may_not_have_are_changed(tiny_folder: Path, tmp_path: Path) -> None:
+    for folder in ("images", "masks"):
+        for before, after in (("0", "n" * 240), ("1", "with a blank")):
+            path = tiny_folder / folder / f"{before}.png"
+            path.rename(path.with_stem(after))
+    convert(tiny_folder, tmp_path / "new", to="camvid")
+    names = {s.name for split in open_dataset(tmp_path / "new").splits.values() for s in split}
+    assert "with_a_blank" in names
+    assert len(names) == 6
+
+
+def test_a_class_called_void_stays_a_class(tiny_folder: Path, tmp_path: Path) -> None:
+    labels = (tiny_folder / "labels.yaml").read_text().replace("box", "void")
+    (tiny_folder / "labels.yaml").write_text(labels)
+    convert(tiny_folder, tmp_path / "new", to="camvid")
+    found = open_dataset(tmp_path / "new").labels
+    assert found.names == ("ground", "void", "disc")
+    assert found.background == 0
+
+
+def test_a_class_called_background_is_the_background(tiny_folder: Path, tmp_path: Path) -> None:
+    labels = (tiny_folder / "labels.yaml").read_text().replace("ground", "background", 1)
+    labels = "".join(f"{line}\n" for line in labels.splitlines() if "background: " not in line)
+    (tiny_folder / "labels.yaml").write_text(labels.replace("- ground", "- background"))
+    result = convert(tiny_folder, tmp_path / "new", to="yolo")
+    assert not result.adds_background
+    assert open_dataset(tmp_path / "new").labels.names == ("background", "box", "disc")
+
+
+def test_an_address_is_no_place_to_write(tiny_folder: Path) -> None:
+    with pytest.raises(ConfigError, match="is an address"):
+        convert(tiny_folder, "s3://bucket/x", to="folder")

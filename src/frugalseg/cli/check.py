@@ -43,6 +43,7 @@ def check(
         bool, typer.Option("--fix-specks", help="With --fix: fill regions of one or two pixels.")
     ] = False,
     format: options.Format = None,
+    map: options.Map = None,
     json_: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -57,12 +58,14 @@ def check(
     fixed = None
     with shown(quiet=quiet) as progress:
         report = check_data(
-            folder, sheet=sheet, html=html, input=input, format=format, progress=progress
-        )
+            folder, sheet=sheet, html=html, input=input, format=format, map=map,
+            progress=progress,
+        )  # fmt: skip
         if fix is not None:
             fixed = fix_data(
-                folder, fix, specks=fix_specks, report=report, format=format, progress=progress
-            )
+                folder, fix, specks=fix_specks, report=report, format=format, map=map,
+                progress=progress,
+            )  # fmt: skip
     if json_:
         told: dict[str, Any] = report.to_dict()
         print(json.dumps(told | {"fix": fixed.to_dict()} if fixed else told, indent=2))

@@ -49,6 +49,8 @@ def convert(
             f"{result.ignored_pixels:,} ignored pixels are background now:"
             f" the layout {result.layout} knows no others"
         )
+    if result.renamed is not None:
+        print(f"the class {result.renamed} is called background now")
     if result.adds_background:
         print(f"the layout {result.layout} adds a class background, for what has no label")
 
@@ -56,7 +58,7 @@ def convert(
 def shard(
     folder: Annotated[str, typer.Argument(help="Folder of a data set, or 'belt'.")],
     out: Annotated[Path, typer.Argument(help="Folder to write.")],
-    size: Annotated[float, typer.Option(help="Megabytes in a shard, about.")] = 256,
+    size: Annotated[int, typer.Option(min=1, help="Megabytes in a shard, about.")] = 256,
     map: options.Map = None,
     format: options.Format = None,
     quiet: options.Quiet = False,
@@ -66,6 +68,6 @@ def shard(
 
     with shown(quiet=quiet) as progress:
         made = run(
-            folder, out, shard_bytes=round(size * 1e6), format=format, map=map, progress=progress
+            folder, out, shard_bytes=size * 1_000_000, format=format, map=map, progress=progress
         )
     print(f"{out}: {len(made)} shards, {sum(one.samples for one in made)} samples")

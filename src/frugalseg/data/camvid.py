@@ -2,8 +2,8 @@
 
 `train.txt` and the like, if there, choose and order the images: one "train/X.png
 trainannot/X.png" per line, of which the last two parts of each path count. `classes.csv`
-(id,name,r,g,b) names the classes; a row named void or unlabelled is ignored. Without it: the
-eleven classes of SegNet, void 11.
+(id,name,r,g,b) names the classes; a row named void or unlabelled is ignored. A `labels.yaml`, as
+the layout `folder` has it, comes before. Without either: the eleven classes of SegNet, void 11.
 """
 
 import csv
@@ -14,6 +14,7 @@ from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.core.labels import IGNORE, Color, LabelSpace
 from frugalseg.data.colors import VOID_NAMES
 from frugalseg.data.dataset import Dataset, Sample, match_masks, rasterise_mask, refuse
+from frugalseg.data.folder import from_yaml
 from frugalseg.data.names import read_lines
 
 SPLITS = ("train", "val", "test")
@@ -41,12 +42,7 @@ def detect(root: Path) -> bool:
 
 def read(root: Path) -> Dataset:
     """List the samples and the classes, without decoding anything."""
-    path = root / "classes.csv"
-    labels = (
-        _from_csv(path)
-        if path.is_file()
-        else LabelSpace.of(list(_STANDARD), colors=list(_STANDARD.values()), ignore_on_disk=[_VOID])
-    )
+    labels = _labels(root)
     problems: list[str] = []
     splits = {
         split: _listed(root, split, problems)
@@ -68,7 +64,7 @@ def read(root: Path) -> Dataset:
 def _listed(root: Path, split: str, problems: list[str]) -> tuple[Sample, ...]:
     path = root / f"{split}.txt"
     if not path.is_file():
-        return match_masks(root / split, root / f"{split}annot", problems)
+        return match_masks(root / split, root / f"{split}annot", problems, root=root)
     samples: dict[str, Sample] = {}
     for number, line in enumerate(read_lines(path), start=1):
         if not (words := line.split()):
@@ -101,6 +97,14 @@ def _inside(root: Path, word: str) -> Path:
     return root.joinpath(*parts)
 
 
+def _labels(root: Path) -> LabelSpace:
+    if (root / "labels.yaml").is_file():
+        return from_yaml(root / "labels.yaml")[0]
+    if (root / "classes.csv").is_file():
+        return _from_csv(root / "classes.csv")
+    return LabelSpace.of(list(_STANDARD), colors=list(_STANDARD.values()), ignore_on_disk=[_VOID])
+
+
 def _from_csv(path: Path) -> LabelSpace:
     """Number the classes in the order of their ids; void may have any id."""
     rows = csv.DictReader(read_lines(path))
@@ -111,6 +115,8 @@ def _from_csv(path: Path) -> LabelSpace:
         )
     except (KeyError, TypeError, ValueError, csv.Error) as wrong:
         raise DataError(f"{path}: expected the columns id,name,r,g,b; {wrong!r}") from wrong
+    if not all(isinstance(name, str) for _, name, _ in classes):
+        raise DataError(f"{path}: a row has no name; expected the columns id,name,r,g,b")
     ids = [number for number, _, _ in classes]
     if twice := sorted({number for number in ids if ids.count(number) > 1}):
         raise DataError(f"{path}: ids must differ; there twice: {', '.join(map(str, twice))}")

@@ -37,6 +37,10 @@ from frugalseg.data.class_map import mapped, read_class_map, told
 from frugalseg.data.dataset import Dataset
 from frugalseg.data.remote import fetched, is_remote
 
+RECORD = "convert.jsonl"  # of `data convert`: a line for each sample, and one at the end
+COMPLETE = "complete"
+END_BYTES = 64
+
 BELT_NAME = "belt"
 BELT_ARGUMENTS: Mapping[str, Any] = MappingProxyType(
     {"train": 400, "val": 100, "seed": 0, "size": (192, 256)}
@@ -115,6 +119,7 @@ def open_dataset(
     if not root.is_dir():
         what = "not a folder" if root.exists() else "no such folder"
         raise DataError(f"{root}: {what}; name the folder of a data set, or {BELT_NAME!r}")
+    _refuse_unfinished(root)
     if format is None:
         format = _detected(root)
     if format not in FORMATS:
@@ -135,6 +140,16 @@ def _detected(root: Path) -> str:
     if not names:
         raise DataError(f"{root}: no data set of a known layout; expected one of", _layouts())
     return names[0]
+
+
+def _refuse_unfinished(root: Path) -> None:
+    """Refuse the folder of a conversion that has not come to its end."""
+    path = root / RECORD
+    if path.is_file():
+        with path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - END_BYTES))
+            if COMPLETE.encode() not in stream.read():
+                raise DataError(f"{root}: a conversion that was cut off; call it again to end it")
 
 
 def _layouts() -> list[str]:

@@ -72,6 +72,8 @@ class ClassMap:
                 f"the class map names none of the classes {', '.join(labels.names)};"
                 f" it names {', '.join(self.new_name)}"
             )
+        if IGNORED in labels.names and IGNORED not in self.new_name:
+            raise ConfigError(f"a class is called {IGNORED!r}: say in the map what it becomes")
         rest = self.new_name.get(REST)
         found = dict[str, str]()
         for i, name in enumerate(labels.names):
@@ -179,7 +181,11 @@ def _rasterise(
 
 def _pairs_of_csv(path: Path) -> dict[str, str]:
     pairs = dict[str, str]()
-    for number, row in enumerate(csv.reader(read_lines(path)), start=1):
+    try:
+        rows = list(csv.reader(read_lines(path)))
+    except csv.Error as wrong:
+        raise ConfigError(f"{path}: not readable as CSV ({wrong})") from wrong
+    for number, row in enumerate(rows, start=1):
         if not row:
             continue
         words = [word.strip() for word in row]

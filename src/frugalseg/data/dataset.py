@@ -120,16 +120,23 @@ def from_colors(mask_HWC: NDArray[np.uint8], path: Path, table: ColorTable) -> N
     return labels_HW
 
 
-def files_by_stem(folder: Path, suffixes: Collection[str], problems: list[str]) -> dict[str, Path]:
+def files_by_stem(
+    folder: Path, suffixes: Collection[str], problems: list[str], *, root: Path | None = None
+) -> dict[str, Path]:
     """List the files of one folder by stem, sorted; two of the same stem are a problem.
 
-    Hidden files and other kinds of file are passed over (`data check` names them).
+    Hidden files and other kinds of file are passed over (`data check` names them). Links to files
+    outside `root` are problems, if it is given.
     """
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.name.startswith(".") or path.suffix.lower() not in suffixes:
             continue
-        if path.stem in files:
+        if not path.is_file():
+            problems.append(f"{path}: not a file, or a link to none")
+        elif root and path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
+            problems.append(f"{path}: a link that leaves the data set; put the file here instead")
+        elif path.stem in files:
             problems.append(
                 f"{path}: same name as {files[path.stem].name}; keep one of them"
                 " or rename it together with its label"
@@ -139,10 +146,12 @@ def files_by_stem(folder: Path, suffixes: Collection[str], problems: list[str]) 
     return files
 
 
-def match_masks(images: Path, masks: Path, problems: list[str]) -> tuple[Sample, ...]:
+def match_masks(
+    images: Path, masks: Path, problems: list[str], *, root: Path | None = None
+) -> tuple[Sample, ...]:
     """Match two folders by stem; a file without partner is a problem, as is a lossy mask."""
-    image_by_stem = files_by_stem(images, IMAGE_SUFFIXES, problems)
-    mask_by_stem = files_by_stem(masks, IMAGE_SUFFIXES, problems)
+    image_by_stem = files_by_stem(images, IMAGE_SUFFIXES, problems, root=root)
+    mask_by_stem = files_by_stem(masks, IMAGE_SUFFIXES, problems, root=root)
     for stem, path in image_by_stem.items():
         if stem not in mask_by_stem:
             problems.append(f"{path}: no mask; expected {masks / stem}.png")

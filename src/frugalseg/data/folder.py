@@ -90,12 +90,12 @@ def _splits(root: Path) -> dict[str, tuple[Sample, ...]]:
     named = sorted(
         {f.name for top in (images, masks) for f in top.iterdir() if f.name in SPLIT_FOLDERS}
     )
-    loose = match_masks(images, masks, problems)
+    loose = match_masks(images, masks, problems, root=root)
     splits: dict[str, tuple[Sample, ...]] = {}
     for name in named:
         if SPLIT_FOLDERS[name] in splits:
             problems.append(f"{images / name}: a second folder for {SPLIT_FOLDERS[name]!r}")
-        found = match_masks(images / name, masks / name, problems)
+        found = match_masks(images / name, masks / name, problems, root=root)
         splits[SPLIT_FOLDERS[name]] = found
     if named and loose:
         problems.append(

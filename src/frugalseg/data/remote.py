@@ -1,15 +1,18 @@
 """Data sets that lie elsewhere: `s3://bucket/waste`, `gs://...`, or whatever fsspec can open.
 
-They are fetched once, into the user's cache, and read from there; files that have changed in size
-are fetched again. Many small files are slow to fetch: `frugalseg data shard` makes few of them.
+They are fetched once, into the user's cache, and read from there; files that have changed are
+fetched again, and those that are gone are removed. Many small files are slow to fetch: `frugalseg
+data shard` makes few of them.
 """
 
 import hashlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from frugalseg.core.errors import DataError, require
-from frugalseg.core.files import cache_folder, complete_file
+from frugalseg.core.files import cache_folder, complete_file, write_json
 from frugalseg.core.progress import Progress, silent
 
 EXTRAS = {"s3": "s3", "gs": "gs", "gcs": "gs"}
@@ -30,6 +33,25 @@ def fetched(source: str, *, cache: Path | None = None, progress: Progress = sile
     for prefix in PLAIN:
         if source.startswith(prefix):
             return Path(source.removeprefix(prefix))
+    system, root, files = _listed(source)
+    name = hashlib.sha256(source.rstrip("/").encode()).hexdigest()[:16]
+    place = (cache or cache_folder()) / "remote" / name
+    folder, listing = place / "files", place / "listing.json"
+    before = json.loads(listing.read_text(encoding="utf-8")) if listing.is_file() else {}
+    now = {path: _state(facts) for path, facts in sorted(files.items())}
+    for path in before.keys() - now.keys():
+        (folder / _relative(path, root)).unlink(missing_ok=True)
+    for done, path in enumerate(now, 1):
+        target = folder / _relative(path, root)
+        if before.get(path) != now[path] or not target.is_file():
+            _fetch(system, path, target)
+        progress("fetch", done, len(now), path)
+    write_json(listing, now)
+    return folder
+
+
+def _listed(source: str) -> tuple[Any, str, dict[str, dict[str, Any]]]:
+    """Return what opens an address, the path below it, and the facts of each file there."""
     protocol = source.partition("://")[0]
     if protocol not in EXTRAS and protocol != "memory":
         raise DataError(
@@ -46,22 +68,24 @@ def fetched(source: str, *, cache: Path | None = None, progress: Progress = sile
         raise DataError(f"{source}: cannot be reached ({wrong})") from wrong
     if not files:
         raise DataError(f"{source}: no files there")
-    name = hashlib.sha256(source.rstrip("/").encode()).hexdigest()[:16]
-    folder = (cache or cache_folder()) / "remote" / name
-    for done, (path, facts) in enumerate(sorted(files.items()), 1):
-        _fetch(system, path, int(facts["size"]), folder, root)
-        progress("fetch", done, len(files), path)
-    return folder
+    return system, root, files
 
 
-def _fetch(system: Any, path: str, size: int, folder: Path, root: str) -> None:
+def _state(facts: Mapping[str, Any]) -> str:
+    """Write down what changes when a file does, as far as its system tells."""
+    keys = ("size", "ETag", "etag", "md5Hash", "LastModified", "updated", "created", "mtime")
+    return ", ".join(f"{key} {facts[key]}" for key in keys if key in facts)
+
+
+def _relative(path: str, root: str) -> Path:
     relative = Path(path).relative_to(root)
     if ".." in relative.parts:
         raise DataError(f"{path}: leaves the folder of the data set")
-    place = folder / relative
-    if place.is_file() and place.stat().st_size == size:
-        return
-    with complete_file(place) as draft:
+    return relative
+
+
+def _fetch(system: Any, path: str, target: Path) -> None:
+    with complete_file(target) as draft:
         try:
             system.get_file(path, str(draft))
         except Exception as wrong:

@@ -3,13 +3,14 @@
     labels.yaml  train-000000.tar  train-000001.tar  val-000000.tar
 
 A shard holds for each sample `KEY.jpg` (or another picture) and `KEY.mask.png`, or KEY.png where
-the picture is none; KEY has no dot. `labels.yaml` says what the values mean, as in the layout
-`folder`. Shards are unpacked once, into the user's cache, and read from there as that layout: a
-changed shard is unpacked anew.
+the picture is none; KEY has no dot but in its folders, which become part of the name. `labels.yaml`
+says what the values mean, as in the layout `folder`. Shards are unpacked once, into the user's
+cache, and read from there as that layout: a changed shard is unpacked anew.
 """
 
 import hashlib
 import io
+import json
 import re
 import shutil
 import tarfile
@@ -17,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from frugalseg.core.errors import DataError
 from frugalseg.core.files import cache_folder, complete_file, complete_folder
 from frugalseg.data import folder
 from frugalseg.data.dataset import Dataset, refuse
@@ -24,6 +26,7 @@ from frugalseg.imaging.read import IMAGE_SUFFIXES, MASK_SUFFIXES
 
 SHARD_NAME = re.compile(r"([a-z]+)-(\d+)\.tar")
 MASK = "mask.png"
+RECORD = "shards.json"
 MOST_BYTES = 1_000_000_000  # of a picture or a mask in a shard
 
 
@@ -48,6 +51,7 @@ def detect(root: Path) -> bool:
 def read(root: Path, *, cache: Path | None = None) -> Dataset:
     """Unpack the shards below `cache` unless that was done before, and read what was unpacked."""
     shards = _shards(root)
+    refuse(root, list(_missing(root)))
     place = (cache or cache_folder()) / "shards" / _hash(root, shards)
     if not place.is_dir():
         with complete_folder(place) as draft:
@@ -87,6 +91,24 @@ def _shards(root: Path) -> list[Path]:
     )
 
 
+def _missing(root: Path) -> Iterator[str]:
+    """Name the shards that `shards.json` lists and that are not there as they were written."""
+    path = root / RECORD
+    if not path.is_file():
+        return
+    try:
+        listed = json.loads(path.read_text(encoding="utf-8"))["shards"]
+        sizes = {str(one["file"]): int(one["bytes"]) for one in listed}
+    except (OSError, ValueError, KeyError, TypeError) as wrong:
+        raise DataError(f"{path}: not the list of shards that `data shard` writes") from wrong
+    for name, size in sizes.items():
+        shard = root / Path(name).name
+        if not shard.is_file():
+            yield f"{shard}: missing; {RECORD} lists it"
+        elif shard.stat().st_size != size:
+            yield f"{shard}: {shard.stat().st_size:,} bytes, {RECORD} says {size:,}; fetch it again"
+
+
 def _hash(root: Path, shards: Sequence[Path]) -> str:
     told = [str(root.resolve())]
     for path in (root / "labels.yaml", *shards):
@@ -105,22 +127,15 @@ def _unpack(root: Path, shards: Sequence[Path], out: Path) -> None:
                 problems += _unpack_one(shard, path, split, out)
         except (tarfile.TarError, OSError, ValueError, EOFError) as wrong:
             problems.append(f"{path}: damaged or no tar file ({wrong}); fetch it again")
+    if not problems and not any(out.iterdir()):
+        problems.append(f"no sample in {', '.join(path.name for path in shards)}")
     refuse(root, problems)
 
 
 def _unpack_one(shard: tarfile.TarFile, path: Path, split: str, out: Path) -> list[str]:
     """Write pictures and masks of a shard below `out`; return what is wrong with it."""
     problems: list[str] = []
-    seen: dict[str, dict[str, tarfile.TarInfo]] = {}
-    for entry in shard:
-        name = Path(entry.name).name
-        if entry.isdir() or name.startswith("."):
-            continue
-        key, _, ending = name.partition(".")
-        if not entry.isreg() or not key or entry.size > MOST_BYTES:
-            problems.append(f"{path}: {entry.name!r} is no picture, mask or text file")
-        else:
-            seen.setdefault(key, {})[ending.lower()] = entry
+    seen = _members(shard, path, problems)
     for key, files in seen.items():
         try:
             image, mask = _pair(files)
@@ -137,6 +152,26 @@ def _unpack_one(shard: tarfile.TarFile, path: Path, split: str, out: Path) -> li
             with place.open("wb") as file:
                 shutil.copyfileobj(stream, file)
     return problems
+
+
+def _members(
+    shard: tarfile.TarFile, path: Path, problems: list[str]
+) -> dict[str, dict[str, tarfile.TarInfo]]:
+    """Return the files of a shard by key and ending."""
+    seen: dict[str, dict[str, tarfile.TarInfo]] = {}
+    for entry in shard:
+        name = Path(entry.name)
+        if entry.isdir() or name.name.startswith("."):
+            continue
+        stem, _, ending = name.name.partition(".")
+        key = "__".join([*(part for part in name.parts[:-1] if part.strip("./")), stem])
+        if not entry.isreg() or entry.issparse() or not stem or entry.size > MOST_BYTES:
+            problems.append(f"{path}: {entry.name!r} is no picture, mask or text file")
+        elif ending.lower() in seen.setdefault(key, {}):
+            problems.append(f"{path}: {entry.name!r} is there twice")
+        else:
+            seen[key][ending.lower()] = entry
+    return seen
 
 
 def _pair(files: dict[str, tarfile.TarInfo]) -> tuple[str, str]:

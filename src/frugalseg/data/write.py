@@ -15,9 +15,10 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from frugalseg.core.errors import require
+from frugalseg.core.errors import DataError, require
 from frugalseg.core.files import write_text
 from frugalseg.core.labels import IGNORE, Color, LabelSpace
+from frugalseg.data.names import background_of
 from frugalseg.data.outlines import outlines
 
 _IGNORED_COLOR: Color = (224, 224, 192)  # the border of objects in Pascal VOC
@@ -97,16 +98,20 @@ def _runs(labels_HW: NDArray[np.uint8], labels: LabelSpace) -> bytes:
 
 def _objects(labels: LabelSpace) -> list[int]:
     """List the classes but the background, which is what is under no object."""
-    return [i for i in range(labels.num_classes) if i != labels.background]
+    background = labels.background
+    if background is None:  # a class of that name will do
+        background = background_of(labels.names)
+    return [i for i in range(labels.num_classes) if i != background]
 
 
 def write_labels(out: Path, labels: LabelSpace, _written: Sequence[Written] = ()) -> None:
     """Write `labels.yaml`: the classes, their colours, and that 255 does not count."""
     values: dict[str, Any] = {
         "names": list(labels.names),
-        "colors": [list(color) for color in labels.colors],
         "ignore": [IGNORE],
     }
+    if len(set(labels.colors)) == labels.num_classes:  # else colours do not tell classes apart
+        values["colors"] = [list(color) for color in labels.colors]
     if labels.background is not None:
         values["background"] = labels.names[labels.background]
     write_text(out / "labels.yaml", yaml.safe_dump(values, allow_unicode=True, sort_keys=False))
@@ -119,6 +124,7 @@ def _finish_camvid(out: Path, labels: LabelSpace, written: Sequence[Written]) ->
     rows.writerows([i, labels.names[i], *labels.colors[i]] for i in range(labels.num_classes))
     rows.writerow([IGNORE, "Void", 0, 0, 0])
     write_text(out / "classes.csv", stream.getvalue())
+    write_labels(out, labels)  # which class is background; and that one called void is a class
     _write_lists(out, written, lambda sample: f"{sample.image} {sample.label}")
 
 
@@ -152,6 +158,11 @@ def _finish_coco(out: Path, labels: LabelSpace, written: Sequence[Written]) -> N
             for region in json.loads((out / sample.label).read_text(encoding="utf-8")):
                 number += 1
                 annotations.append({"id": number, "image_id": image_id, **region})
+        if not annotations:
+            raise DataError(
+                f"the split {split} shows no object: a COCO file without annotations is taken for"
+                " one that nobody has labelled. Choose another layout, or divide anew"
+            )
         values = {"images": images, "annotations": annotations, "categories": categories}
         write_text(out / "annotations" / f"instances_{split}.json", json.dumps(values))
     shutil.rmtree(out / "annotations" / _PARTS)

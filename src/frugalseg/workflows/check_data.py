@@ -31,6 +31,7 @@ def check_data(
     html: str | Path | None = None,
     input: str | None = None,
     format: str | None = None,
+    map: str | Path | None = None,
     progress: Progress = silent,
 ) -> DataReport:
     """Decode every file of `data` and report; with `sheet`, draw a contact sheet there too.
@@ -38,12 +39,12 @@ def check_data(
     The sheet is left out where the data has problems, which come first, or no labelled pixel.
     `html` is a page with all that was found, pictures of it, and what to do about it. `input`
     ("224x448") is the size for which the smallest objects are judged, by default that which
-    training takes.
+    training takes. `map` is a class map through which the data is seen.
     """
     if html is not None:
         require("jinja2", extra="report")
     size = None if input is None else InputSpec.parse(input).size
-    dataset = open_dataset(data, format=format, progress=progress)
+    dataset = open_dataset(data, format=format, map=map, progress=progress)
     report = check_dataset(dataset, input=size, progress=progress)
     labelled = sum(sum(split.pixels) for split in report.splits)
     if sheet is not None and report.ok and labelled:

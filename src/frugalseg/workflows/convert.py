@@ -1,5 +1,6 @@
 """Write a data set in another layout, perhaps with other classes or divided anew."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,23 +12,28 @@ from typing import Any
 import numpy as np
 
 from frugalseg.core.errors import ConfigError, DataError, unknown
-from frugalseg.core.files import check_folder, complete_file, sha256
+from frugalseg.core.files import check_folder, complete_file, sha256, write_text
 from frugalseg.core.labels import IGNORE
 from frugalseg.core.progress import Progress, silent
-from frugalseg.data.catalog import open_dataset
+from frugalseg.data.catalog import COMPLETE, RECORD, open_dataset
 from frugalseg.data.dataset import Dataset, Sample
+from frugalseg.data.names import BACKGROUND, background_of
+from frugalseg.data.remote import is_remote
 from frugalseg.data.split import by_source, divide, read_shares
 from frugalseg.data.write import LAYOUTS, Layout, Written
 
-RECORD = "convert.jsonl"
 AT_ONCE = 64
+LONGEST_NAME = 200  # bytes; file systems take 255, ending and draft included
+
+Job = tuple[str, str, Sample]  # name, split, sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConvertResult:
     """What was written: samples by split, what the layout cannot say, and what was there already.
 
-    `ignored_pixels` became background because the layout knows no others.
+    `ignored_pixels` became background because the layout knows no others; `renamed` is the class
+    that is called "background" now.
     """
 
     folder: Path
@@ -36,6 +42,7 @@ class ConvertResult:
     kept: int
     ignored_pixels: int
     adds_background: bool
+    renamed: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -68,6 +75,8 @@ def convert(
         raise unknown("layout to write", to, LAYOUTS)
     if by is not None and split is None:
         raise ConfigError("by says which pictures a split keeps together: name the shares too")
+    if is_remote(out):
+        raise ConfigError(f"{out} is an address: name a folder here")
     folder = Path(out)
     check_folder(folder)
     shares = None if split is None else read_shares(split)
@@ -82,16 +91,23 @@ def convert(
         "source": str(dataset.root.absolute()), "layout": to, "split": split, "by": by,
         "seed": seed, "labels": dataset.labels.to_dict(), "samples": len(jobs),
     }  # fmt: skip
-    done = _begun(folder, wish)
+    done = _begun(folder, wish, jobs)
     written, lost = _write(_Work(dataset, LAYOUTS[to], folder), jobs, done, progress)
     LAYOUTS[to].finish(folder, dataset.labels, written)
+    with (folder / RECORD).open("a", encoding="utf-8") as record:
+        record.write(json.dumps({COMPLETE: True}) + "\n")
+    number = dataset.labels.background
+    if number is None:
+        number = background_of(dataset.labels.names)
+    background = None if number is None else dataset.labels.names[number]
     return ConvertResult(
         folder=folder,
         layout=to,
         samples={name: sum(sample.split == name for sample in written) for name in splits},
         kept=len(done),
         ignored_pixels=0 if LAYOUTS[to].keeps_ignored else lost,
-        adds_background=LAYOUTS[to].adds_background and dataset.labels.background is None,
+        adds_background=LAYOUTS[to].adds_background and background is None,
+        renamed=background if LAYOUTS[to].adds_background and background != BACKGROUND else None,
     )
 
 
@@ -101,17 +117,19 @@ def _groups(dataset: Dataset, by: str | None, progress: Progress) -> Sequence[Se
         return by_source(every, by)
     from frugalseg.data.duplicates import groups_of_like
 
-    progress("look for copies", 0, 1)
-    of_path = {sample.image: sample for sample in every}
-    return [[of_path[path] for path in group] for group in groups_of_like(list(of_path))]
+    of_path: dict[Path, list[Sample]] = {}
+    for sample in every:
+        of_path.setdefault(sample.image, []).append(sample)
+    groups = groups_of_like(list(of_path), progress)
+    return [[sample for path in group for sample in of_path[path]] for group in groups]
 
 
-def _named(splits: Mapping[str, Sequence[Sample]]) -> list[tuple[str, str, Sample]]:
-    """List (name, split, sample), names without folders and each there once."""
-    names = [s.name.replace("/", "__") for samples in splits.values() for s in samples]
-    twice = len(set(names)) < len(names)
+def _named(splits: Mapping[str, Sequence[Sample]]) -> list[Job]:
+    """List (name, split, sample): names without folders, none hidden or too long, each once."""
+    plain = [_plain(s.name) for samples in splits.values() for s in samples]
+    twice = len(set(plain)) < len(plain)
     jobs = [
-        (f"{split}__" * twice + sample.name.replace("/", "__"), split, sample)
+        (_plain(f"{split}__" * twice + sample.name), split, sample)
         for split, samples in splits.items()
         for sample in samples
     ]
@@ -126,8 +144,20 @@ def _named(splits: Mapping[str, Sequence[Sample]]) -> list[tuple[str, str, Sampl
     return jobs
 
 
-def _begun(folder: Path, wish: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return what an earlier call has written, by name; begin the record if there is none."""
+def _plain(name: str) -> str:
+    """Return a name that files may have: no folder, not hidden, at most 200 bytes."""
+    plain = "_".join(name.replace("/", "__").split()).lstrip(".") or "picture"
+    if len(plain.encode()) <= LONGEST_NAME:
+        return plain
+    digest = hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:16]
+    return f"{plain.encode()[: LONGEST_NAME - 17].decode(errors='ignore')}_{digest}"
+
+
+def _begun(folder: Path, wish: Mapping[str, Any], jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
+    """Return what an earlier call has written and still holds; begin the record if there is none.
+
+    A sample whose files have changed since, or that is in another split now, is written anew.
+    """
     path = folder / RECORD
     if not path.is_file():
         if folder.is_dir() and any(folder.iterdir()):
@@ -140,15 +170,36 @@ def _begun(folder: Path, wish: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     try:
         before = json.loads(lines[0])
         found = [json.loads(line) for line in lines[1:] if line.endswith("\n")]
+        found = [line for line in found if COMPLETE not in line]
     except (IndexError, ValueError) as wrong:
         raise ConfigError(f"{path} is not the record of a conversion: name a new folder") from wrong
     if differ := [key for key in wish if before.get(key) != wish[key]]:
         raise ConfigError(
             f"{folder} holds a conversion with other {', '.join(differ)}: name a new folder"
         )
-    if lines[-1][-1:] != "\n":  # cut off in the middle of a line
-        path.write_text("".join(lines[:-1]), encoding="utf-8")
-    return {line["name"]: line for line in found if _is_there(folder, line)}
+    whole = [line for line in lines if line.endswith("\n") and f'"{COMPLETE}"' not in line]
+    write_text(path, "".join(whole))  # without a line that was cut off: it is not complete again
+    for draft in folder.rglob(".draft-*"):
+        draft.unlink()
+    wanted = {name: (split, _state(sample)) for name, split, sample in jobs}
+    kept = dict[str, dict[str, Any]]()
+    for line in found:
+        is_same = wanted.get(line["name"]) == (line["split"], line["source"])
+        if is_same and _is_there(folder, line):
+            kept[line["name"]] = line
+        else:
+            (folder / line["image"]).unlink(missing_ok=True)
+            (folder / line["label"]).unlink(missing_ok=True)
+    return kept
+
+
+def _state(sample: Sample) -> list[int]:
+    """Return what changes when the picture of a sample or its labels do."""
+    told = [sample.item]
+    for path in (sample.image, sample.label):
+        if path.exists():
+            told += [path.stat().st_size, path.stat().st_mtime_ns]
+    return told
 
 
 def _is_there(folder: Path, line: Mapping[str, Any]) -> bool:
@@ -179,6 +230,7 @@ class _Work:
             "label": self.layout.encode(labels_HW, self.dataset.labels),
         }
         line: dict[str, Any] = {"name": name, "split": split, "size": labels_HW.shape}
+        line["source"] = _state(sample)
         for kind, pattern in files.items():
             path = self.folder / (relative := pattern.format(**place))
             with complete_file(path) as draft:
@@ -190,7 +242,7 @@ class _Work:
 
 def _write(
     work: _Work,
-    jobs: Sequence[tuple[str, str, Sample]],
+    jobs: Sequence[Job],
     done: Mapping[str, dict[str, Any]],
     progress: Progress,
 ) -> tuple[list[Written], int]:
@@ -220,9 +272,7 @@ def _write(
     return samples, sum(line["ignored"] for line in ordered)
 
 
-def _lines(
-    work: _Work, jobs: Sequence[tuple[str, str, Sample]]
-) -> Iterator[dict[str, Any] | DataError]:
+def _lines(work: _Work, jobs: Sequence[Job]) -> Iterator[dict[str, Any] | DataError]:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for first in range(0, len(jobs), AT_ONCE):
             yield from pool.map(lambda job: work.write(*job), jobs[first : first + AT_ONCE])

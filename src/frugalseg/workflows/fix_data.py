@@ -68,6 +68,7 @@ def fix_data(
     specks: bool = False,
     report: DataReport | None = None,
     format: str | None = None,
+    map: str | Path | None = None,
     progress: Progress = silent,
 ) -> FixResult:
     """Write what can be used of `data` to the folder `out`, as images/, masks/ and labels.yaml.
@@ -83,7 +84,7 @@ def fix_data(
     """
     folder_out = Path(out)
     check_place(data, folder_out)
-    dataset = open_dataset(data, format=format, progress=progress)
+    dataset = open_dataset(data, format=format, map=map, progress=progress)
     check_place(dataset.root, folder_out)  # "belt" is known by now
     found = report or check_dataset(dataset, progress=progress)
     dropped = _dropped(dataset, found)

@@ -18,6 +18,7 @@ from frugalseg.core.labels import LabelSpace
 from frugalseg.core.progress import Progress, silent
 from frugalseg.data.catalog import open_dataset
 from frugalseg.data.check import DataReport, check_dataset
+from frugalseg.data.check_sizes import usual_size
 from frugalseg.data.dataset import Dataset
 from frugalseg.metrics.scores import Scores
 from frugalseg.models.catalog import Architecture
@@ -34,7 +35,6 @@ from frugalseg.training.recipe import Recipe, load_recipe, recipe_from, with_tim
 from frugalseg.training.validation import score_split, torch_predictor
 
 SAVE_EVERY_S = 20.0
-LONG_SIDE = 640
 LOG_ROWS = 200
 
 log = logging.getLogger("frugalseg")
@@ -281,11 +281,9 @@ def input_of(recipe: Recipe, report: DataReport) -> InputSpec:
     if recipe.input is not None:
         size = InputSpec.parse(recipe.input)
     else:
-        sizes = report.split("train").sizes
-        height, width = map(int, max(sizes, key=lambda size: sizes[size]).split("x"))
-        shown = f"{height}x{width}"
-        while max(height, width) > LONG_SIDE:
-            height, width = height // 2, width // 2
+        split = report.split("train")
+        shown = max(split.sizes, key=lambda size: split.sizes[size])
+        height, width = usual_size(split)
         size = InputSpec(height=height, width=width)
         if str(size) != shown:
             log.warning("pictures are %s; the input is %s unless you name a size", shown, size)
