@@ -232,8 +232,8 @@ RUNTIMES = {
     "estimates-tflm": "TensorFlow Lite Micro: arena",
 }
 TABLES: Mapping[str, Callable[[], str]] = {
-    "accuracy": accuracy, "bands": bands, "estimates": estimates, "latency": latency,
-    "layouts": layouts, "networks": networks, "zoo": zoo,
+    "accuracy": accuracy, "bands": bands, "camvid_zoo": camvid_zoo, "estimates": estimates,
+    "latency": latency, "layouts": layouts, "networks": networks, "zoo": zoo,
 }  # fmt: skip
 
 if __name__ == "__main__":
