@@ -1,7 +1,6 @@
-import contextlib
-
 """Installs with a stand-in for pip: interrupted, on a full disk, without Java."""
 
+import contextlib
 import json
 import os
 import signal
