@@ -99,6 +99,8 @@ def to_train_ids(
         raise DataError(
             f"{path}: undeclared mask values {strange}; declared are {ranges(declared)}"
         )
+    if all(value == train_id for value, train_id in declared.items()):
+        return values_HW
     table = bytes(declared.get(value, 0) for value in range(256))
     writable = bytearray(content.translate(table))
     return np.frombuffer(writable, np.uint8).reshape(values_HW.shape)
