@@ -1,3 +1,4 @@
+import contextlib
 import io
 import re
 import tarfile
@@ -142,10 +143,8 @@ def test_any_mutation_of_a_shard_is_read_or_refused(sharded: Path) -> None:
         for at in rng.integers(0, 4 * 512, 8):
             content[at] = rng.integers(256)
         path.write_bytes(content[: rng.integers(len(content))] if number % 3 == 0 else content)
-        try:
-            shards.read(sharded)
-        except DataError:
-            continue
+        with contextlib.suppress(DataError):
+            assert shards.read(sharded).split("val")
 
 
 def test_a_shard_that_is_missing_or_cut_off_is_named(sharded: Path) -> None:

@@ -37,10 +37,9 @@ from frugalseg.data.dataset import Dataset, Sample, refuse
 from frugalseg.data.folder import SPLIT_FOLDERS, divided
 from frugalseg.data.huggingface import class_label, head, inside, noted, read_json, shown
 from frugalseg.data.names import BACKGROUND, class_names, read_lines
-from frugalseg.data.polygons import fill
+from frugalseg.data.polygons import MOST_CROSSINGS, fill
 from frugalseg.imaging.read import IMAGE_SUFFIXES, MAX_PIXELS, MAX_SIDE
 
-MAX_CROSSINGS = 4_000_000  # a row that an edge crosses; each takes some 50 bytes while it is filled
 MARGIN = 0.01  # of a side: how far a point may lie outside, as in the layout "yolo"
 
 _IGNORED = "__ignore__"
@@ -164,7 +163,7 @@ def fill_outline(labels_HW: NDArray[np.uint8], points: Points, value: int) -> No
     _check_within(labels_HW.shape, points)
     points_P2 = np.array(points)
     rows = np.abs(points_P2[:, 1] - np.roll(points_P2[:, 1], -1))
-    if (crossings := rows.sum()) > MAX_CROSSINGS:
+    if (crossings := rows.sum()) > MOST_CROSSINGS:
         raise ValueError(f"an outline that crosses {crossings:,.0f} rows; draw it simpler")
     fill(labels_HW, points_P2, value)
 

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from frugalseg.core.errors import DataError
 
-MOST_CROSSINGS = 4_000_000
+MOST_CROSSINGS = 4_000_000  # of edges and rows; each takes some 50 bytes while it is filled
 
 
 def fill(labels_HW: NDArray[np.uint8], points_P2: NDArray[np.float64], value: int) -> None:
