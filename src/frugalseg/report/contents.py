@@ -92,6 +92,18 @@ class Layer(NamedTuple):
     macs: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Colour:
+    """What the first form of the network scores on the same pictures in grey.
+
+    `footprint` is the estimate for the same network with a grey input; None where the device
+    takes no such pictures.
+    """
+
+    grey: Scores
+    footprint: Footprint | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Example:
     """One picture, and it again with label and prediction laid over: uint8 (H, W, 3) each.
@@ -125,6 +137,7 @@ class ReportData:
     scores: Mapping[str, Scores]
     scored_on: str
     gate_points: float | None = None
+    colour: Colour | None = None
     notes: Sequence[str] = ()
     best: Sequence[Example] = ()
     worst: Sequence[Example] = ()
@@ -167,7 +180,8 @@ def _problems(data: ReportData) -> Iterator[str]:
         yield "weighings: none given, expected at least one footprint"
     if not data.scores:
         yield "scores: none given, expected at least those of the deployed file"
-    for form, scores in data.scores.items():
+    grey = {"in grey": data.colour.grey} if data.colour else {}
+    for form, scores in {**data.scores, **grey}.items():
         yield from _score_problems(form, scores, data.labels.num_classes)
     for moment in data.moments:
         if moment.live_bytes < 0:

@@ -101,6 +101,7 @@ def _view(data: ReportData) -> dict[str, Any]:
     return {
         "sentence": wording.verdict_sentence(data),
         "gate": wording.gate_sentence(data),
+        "colour": list(wording.colour_sentences(data)),
         "gate_passed": wording.gate_passed(data),
         "bars": list(_budget_bars(budget, footprint)),
         "headline": _headline(data),

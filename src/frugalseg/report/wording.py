@@ -11,6 +11,9 @@ MINUS = "\N{MINUS SIGN}"
 JUST_SEEN = 0.0005
 """The least share that does not print as 0.0 percent."""
 
+MOST_COLOURED = 3
+"""So many classes are named, of those that colour helps most."""
+
 ROUNDING = 1e-9
 """Of a difference of shares: 0.65 - 0.64 is a little more than 0.01."""
 
@@ -115,6 +118,32 @@ def gate_passed(data: ReportData) -> bool:
     """Whether no more was lost than the gate allows; true where there is no gate."""
     lost = data.lost_points
     return lost is None or data.gate_points is None or lost <= data.gate_points + ROUNDING
+
+
+def colour_sentences(data: ReportData) -> Iterator[str]:
+    """Say how much the network makes use of colour, and what a grey input would save."""
+    if data.colour is None:
+        return
+    form, scores = next(iter(data.scores.items()))
+    grey = data.colour.grey
+    lost = {
+        name: before - after
+        for name, before, after in zip(data.labels.names, scores.iou, grey.iou, strict=True)
+        if before is not None and after is not None
+    }
+    most = sorted(lost, key=lambda name: -lost[name])[:MOST_COLOURED]
+    named = [f"{name} {points(-lost[name])}" for name in most if lost[name] >= JUST_SEEN]
+    yield (
+        f"The same pictures without their colour: {form} scores {percent(grey.miou)} of mIoU"
+        f" instead of {percent(scores.miou)}" + (f" (most: {', '.join(named)})" if named else "")
+    )
+    if (need := data.colour.footprint) is not None:
+        with_colour = data.weighings[0].footprint.total_bytes
+        yield (
+            "It was trained on colours. The same network for a grey camera"
+            " (--set model.settings.channels=1) has to be trained to see what it scores; it takes"
+            f" {count(need.total_bytes)} bytes in place of {count(with_colour)} (estimated)"
+        )
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

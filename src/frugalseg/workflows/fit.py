@@ -108,7 +108,8 @@ def fit(
     )  # fmt: skip
     result = FitResult(device=target, choice=choice, export=exported, report=folder / "report.html")
     progress("writing the report", 0, 1)
-    write_report(report_of(dataset, data_report, target, choice, run, exported), result.report)
+    contents = report_of(dataset, data_report, target, choice, run, exported, progress)
+    write_report(contents, result.report)
     return result
 
 

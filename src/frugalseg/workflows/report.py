@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from frugalseg.core.budget import Footprint
 from frugalseg.core.errors import DataError
+from frugalseg.core.progress import Progress, silent
 from frugalseg.core.records import Record, this_machine
 from frugalseg.cost.device import Device
 from frugalseg.cost.graph import Graph
@@ -34,6 +35,7 @@ from frugalseg.runtime.segmenter import Segmenter
 from frugalseg.search.ladder import Choice
 from frugalseg.trace import record
 from frugalseg.training.log import read_log
+from frugalseg.workflows.colour import colour_of
 from frugalseg.workflows.export import ExportResult
 from frugalseg.workflows.export_imx500 import AT_ONCE, NETWORK, label_pictures
 from frugalseg.workflows.train import TrainResult
@@ -51,6 +53,7 @@ def report_of(
     choice: Choice,
     run: TrainResult,
     exported: ExportResult,
+    progress: Progress = silent,
 ) -> ReportData:
     """Gather the report from what the steps of `fit` returned and from the exported file."""
     rows = read_log(run.folder / "metrics.csv")
@@ -70,6 +73,7 @@ def report_of(
         scores={"float": exported.float_scores, "int8": exported.scores},
         scored_on=manifest.scored_on or "val",
         gate_points=manifest.tolerance_points,
+        colour=colour_of(dataset, run.checkpoint, choice, device, progress),
         notes=(f"Chosen: {choice.reason}.", *data_report.warnings),
         best=best,
         worst=worst,
