@@ -30,7 +30,7 @@ from recording import write_records
 from frugalseg.core.files import complete_file
 from frugalseg.core.records import Record, this_machine
 from frugalseg.data.catalog import open_dataset
-from frugalseg.data.coco_cache import open_index, user_folder
+from frugalseg.data.coco.cache import open_index, user_folder
 from frugalseg.data.dataset import Dataset
 
 # Of instances_train2017.json: images, annotations, categories.

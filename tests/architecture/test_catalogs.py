@@ -1,4 +1,7 @@
-"""A catalog is a literal table: the entry `x` lives in the file `x.py` beside the catalog."""
+"""A catalog is a literal table: the entry `x` lives in the file `x.py`, beside it or below.
+
+Where several are one family, `x` is a folder of that name, and `x-y` is `x/y.py`.
+"""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -21,5 +24,10 @@ def test_every_entry_has_a_file_of_its_name(module: str, table: str) -> None:
     entries: Mapping[str, Any] = getattr(catalog, table)
     folder = Path(str(catalog.__file__)).parent
     assert entries, f"{module}.{table} is empty"
-    missing = [n for n in entries if not (folder / f"{n.replace('-', '_')}.py").is_file()]
-    assert missing == []
+    assert [name for name in entries if not has_home(folder, name)] == []
+
+
+def has_home(folder: Path, name: str) -> bool:
+    file = f"{name.replace('-', '_')}.py"
+    family = [folder / name / "__init__.py", folder / f"{name.replace('-', '/')}.py"]
+    return any(path.is_file() for path in [folder / file, *folder.glob(f"*/{file}"), *family])

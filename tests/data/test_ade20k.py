@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from frugalseg.core.errors import DataError
-from frugalseg.data import ade20k
 from frugalseg.data.catalog import open_dataset
+from frugalseg.data.layouts import ade20k
 
 HEAD = "Idx\tRatio\tTrain\tVal\tName\n"
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from frugalseg.core.errors import ConfigError
-from frugalseg.data import folder as folder_format
-from frugalseg.data.belt import BELT, KINDS, belt_scene, write_belt
+from frugalseg.data.belt.scene import BELT, KINDS, belt_scene, write_belt
+from frugalseg.data.layouts import folder as folder_format
 
 Scenes = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 

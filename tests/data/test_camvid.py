@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from frugalseg.core.errors import DataError
-from frugalseg.data import camvid
+from frugalseg.data.layouts import camvid
 
 
 def put(root: Path, stem: str, split: str = "train") -> None:

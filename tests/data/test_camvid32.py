@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from frugalseg.core.errors import DataError
-from frugalseg.data import camvid32
 from frugalseg.data.catalog import open_dataset
 from frugalseg.data.dataset import Dataset
+from frugalseg.data.layouts import camvid32
 
 CAR, ROAD, VOID = (64, 0, 128), (128, 64, 128), (0, 0, 0)
 RELEASE = ("701_StillsRaw_full", "LabeledApproved_full")

@@ -7,7 +7,7 @@ import pytest
 from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.data import catalog
 from frugalseg.data.catalog import FORMATS, open_dataset
-from frugalseg.data.check import check_dataset
+from frugalseg.data.check.report import check_dataset
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ from PIL import Image
 from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.core.progress import Progress
 from frugalseg.data.catalog import open_dataset
-from frugalseg.data.check import check_dataset
-from frugalseg.data.check_classes import rarity
-from frugalseg.data.check_splits import ClassShare
+from frugalseg.data.check.classes import rarity
+from frugalseg.data.check.report import check_dataset
+from frugalseg.data.check.sheet import draw_sheet
+from frugalseg.data.check.splits import ClassShare
 from frugalseg.data.dataset import Dataset
-from frugalseg.data.sheet import draw_sheet
 from frugalseg.imaging.read import read_image, read_mask
 
 
@@ -218,7 +218,7 @@ class TestSheet:
     def test_rare_class_is_on_the_sheet(
         self, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from frugalseg.data import sheet
+        from frugalseg.data.check import sheet
 
         dataset = open_dataset(tiny_folder)
         every = [s for split in dataset.splits.values() for s in split]

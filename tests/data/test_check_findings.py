@@ -12,9 +12,9 @@ from PIL import Image
 
 from frugalseg.core.labels import LabelSpace
 from frugalseg.data.catalog import open_dataset
-from frugalseg.data.check import DataReport, check_dataset
+from frugalseg.data.check.findings import Finding
+from frugalseg.data.check.report import DataReport, check_dataset
 from frugalseg.data.dataset import Dataset
-from frugalseg.data.findings import Finding
 
 COUNT = 12
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from frugalseg.data.mend import without_specks
-from frugalseg.data.regions import regions_of
+from frugalseg.data.check.mend import without_specks
+from frugalseg.data.check.regions import regions_of
 
 
 def flooded(labels_HW: NDArray[np.uint8]) -> list[tuple[int, int]]:

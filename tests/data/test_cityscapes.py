@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from frugalseg.core.errors import DataError
-from frugalseg.data import cityscapes
 from frugalseg.data.catalog import open_dataset
 from frugalseg.data.dataset import Dataset
+from frugalseg.data.layouts import cityscapes
 
 ALL_IDS = list(range(34))
 # The column trainId of helpers/labels.py in cityscapesScripts, for the ids 0 to 33.

@@ -19,7 +19,7 @@ from frugalseg.data.class_map import (
     told,
 )
 from frugalseg.data.dataset import Dataset
-from frugalseg.data.folder import read
+from frugalseg.data.layouts.folder import read
 
 
 @pytest.fixture

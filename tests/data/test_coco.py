@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from frugalseg.core.errors import ConfigError, DataError
-from frugalseg.data import coco
 from frugalseg.data.catalog import FORMATS, open_dataset
-from frugalseg.data.check import check_dataset
+from frugalseg.data.check.report import check_dataset
 from frugalseg.data.class_map import ClassMap, mapped
+from frugalseg.data.coco import instances
 from frugalseg.data.dataset import Dataset
 
 coding = pytest.importorskip("pycocotools.mask")
@@ -60,7 +60,7 @@ def one(root: Path, *annotations: dict[str, Any], **more: Any) -> Dataset:
     """Make a data set of one picture of 6x8."""
     path = root / "annotations" / "instances_train2017.json"
     write(path, [image(1, "a.png")], list(annotations), root / "train2017", **more)
-    return coco.read(root)
+    return instances.read(root)
 
 
 def drawn(dataset: Dataset, number: int = 0, split: str = "train") -> NDArray[np.uint8]:
@@ -131,7 +131,7 @@ class TestDrawing:
         path = tmp_path / "annotations" / "instances_train2017.json"
         both = [image(1, "a.png"), image(2, "b.png")]
         write(path, both, [region(1, 3, LEFT)], tmp_path / "train2017")
-        assert not drawn(coco.read(tmp_path), 1).any()
+        assert not drawn(instances.read(tmp_path), 1).any()
 
     def test_two_annotations_may_have_one_id(self, tmp_path: Path) -> None:
         """As in TACO's own file."""
@@ -152,7 +152,7 @@ class TestDrawing:
         written = json.loads(path.read_text(encoding="utf-8"))
         for ascii_only in (True, False):
             path.write_text(json.dumps(written, ensure_ascii=ascii_only), encoding="utf-8")
-            dataset = coco.read(tmp_path)
+            dataset = instances.read(tmp_path)
             assert dataset.labels.names[1] == "Tüte"
             assert [s.name for s in dataset.split("train")] == ["päper 紙", "ordner_ü"]
             assert drawn(dataset, 1).any()
@@ -260,13 +260,13 @@ class TestLayouts:
             path = tmp_path / "annotations" / f"{name}.json"
             write(path, [image(1, "a.png")], [region(1, 3, LEFT)], tmp_path / "images")
         with pytest.raises(DataError, match=message):
-            coco.read(tmp_path)
+            instances.read(tmp_path)
 
     def test_files_in_two_places_are_refused(self, tmp_path: Path) -> None:
         one(tmp_path, region(1, 3, LEFT))
         write(tmp_path / "annotations.json", [image(1, "a.png")], [region(1, 3, LEFT)])
         with pytest.raises(DataError, match="annotation files in 2 places"):
-            coco.read(tmp_path)
+            instances.read(tmp_path)
 
     def test_all_differences_of_categories_are_listed(self, tmp_path: Path) -> None:
         one(tmp_path, region(1, 3, LEFT))
@@ -274,7 +274,7 @@ class TestLayouts:
         other = [{"id": 3, "name": "sack"}, {"id": 9, "name": "box"}]
         write(path, [image(1, "a.png")], [region(1, 3, LEFT)], tmp_path / "val2017", other)
         with pytest.raises(DataError) as caught:
-            coco.read(tmp_path)
+            instances.read(tmp_path)
         assert [problem.split(": ", 1)[1] for problem in caught.value.problems] == [
             "category 3 is 'sack', in instances_train2017.json it is 'bag'",
             "category 7 is not there, in instances_train2017.json it is 'box'",
@@ -295,13 +295,13 @@ class TestLayouts:
     def test_other_files_are_not_taken_for_it(self, tmp_path: Path, path: str, text: str) -> None:
         (tmp_path / "annotations").mkdir()
         (tmp_path / path).write_text(text, encoding="utf-8")
-        assert not coco.detect(tmp_path)
+        assert not instances.detect(tmp_path)
 
 
 def test_supercategories_make_a_class_map(tmp_path: Path) -> None:
     hard = [{"id": 9, "name": "can", "supercategory": "hard"}, {"id": 10, "name": "leaf"}]
     dataset = one(tmp_path, region(1, 9, LEFT), categories=[*CATEGORIES, *hard])
-    above = coco.supercategories(tmp_path)
+    above = instances.supercategories(tmp_path)
     assert above == {"soft": ["bag"], "hard": ["box", "can"], "leaf": ["leaf"]}
     merged = mapped(dataset, ClassMap.of_groups(above))
     assert merged.labels.names == ("background", "soft", "hard", "leaf")
@@ -329,7 +329,7 @@ class TestRealCoco:
     def test_shares_are_those_of_cocos_own_tools(self, real_data: Path) -> None:
         """Drawn once more from masks of pycocotools, by the rule that is told."""
         root = real_data / "coco"
-        report = check_dataset(coco.read(root), workers=1)
+        report = check_dataset(instances.read(root), workers=1)
         assert report.ok
         for split in report.splits:
             api = pytest.importorskip("pycocotools.coco").COCO(
@@ -372,7 +372,7 @@ class TestRealCoco:
             tmp_path,
             told["categories"],
         )
-        dataset = coco.read(tmp_path)
+        dataset = instances.read(tmp_path)
         for split in dataset.splits.values():
             for sample in split:
                 _, labels_HW = dataset.load(sample)

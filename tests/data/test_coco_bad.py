@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from frugalseg.core.errors import DataError, FrugalsegError, MissingExtraError
-from frugalseg.data import coco, coco_draft
-from frugalseg.data.check import check_dataset
-from frugalseg.data.coco_regions import decode_counts, read_region
+from frugalseg.data.check.report import check_dataset
+from frugalseg.data.coco import draft, instances
+from frugalseg.data.coco.regions import decode_counts, read_region
 
 coding = pytest.importorskip("pycocotools.mask")
 
@@ -66,7 +66,7 @@ def put(root: Path, values: Any) -> Path:
 def problems(root: Path) -> list[str]:
     """Open and draw all; gives what is told, without the name of the file."""
     try:
-        found = check_dataset(coco.read(root), workers=1).problems
+        found = check_dataset(instances.read(root), workers=1).problems
     except DataError as wrong:
         found = wrong.problems or (str(wrong),)
     path = root / "annotations" / "instances_train2017.json"
@@ -112,7 +112,7 @@ def test_text_that_is_not_utf_8_is_refused(root: Path) -> None:
 def test_one_endless_entry_does_not_fill_the_memory(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("frugalseg.data.coco_json.MAX_ENTRY_BYTES", 1 << 20)
+    monkeypatch.setattr("frugalseg.data.coco.entries.MAX_ENTRY_BYTES", 1 << 20)
     put(root, '{"images": [{"id": "' + "x" * (4 << 20))
     assert "byte 19: Unterminated string" in problems(root)[0]
     assert "or an entry of more than 1,048,576 bytes" in problems(root)[0]
@@ -172,7 +172,7 @@ def test_entries_that_are_wrong_are_told_when_it_is_opened(
     change(values)
     put(root, values)
     with pytest.raises(DataError):
-        coco.read(root)
+        instances.read(root)
     found = problems(root)
     assert any(message in problem for problem in found), found
 
@@ -227,7 +227,7 @@ def test_regions_that_are_none_are_told_when_they_are_drawn(
     values = sound()
     values["annotations"][0]["segmentation"] = segmentation
     put(root, values)
-    coco.read(root)
+    instances.read(root)
     (problem,) = problems(root)
     assert problem.startswith("FILE: annotation id 10 of 0.png: ")
     assert message in problem
@@ -268,7 +268,7 @@ def test_all_problems_are_listed_together(root: Path) -> None:
 def test_a_file_that_is_wrong_throughout_is_not_read_to_its_end(root: Path) -> None:
     put(root, {**sound(), "annotations": [[]] * 100_000})
     found = problems(root)
-    assert len(found) == coco_draft.MAX_PROBLEMS + 1
+    assert len(found) == draft.MAX_PROBLEMS + 1
 
 
 def test_images_of_another_size_than_told_are_refused(root: Path) -> None:
@@ -340,7 +340,7 @@ def test_without_pycocotools_the_extra_is_named(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(sys, "path", [])
     with pytest.raises(MissingExtraError, match=r"frugalseg\[coco\]"):
-        coco.read(root)
+        instances.read(root)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -364,7 +364,7 @@ def test_mutated_files_raise_no_errors_but_ours(root: Path) -> None:
         path = put(root, sound())
         path.write_bytes(mutated(rng))
         try:
-            dataset = coco.read(root)
+            dataset = instances.read(root)
             for sample in dataset.split("train"):
                 dataset.rasterise(sample, (12, 10))
             read += 1

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from frugalseg.core.errors import ConfigError, DataError
-from frugalseg.data import coco, coco_cache
-from frugalseg.data.coco_cache import open_index
-from frugalseg.data.coco_draft import make_index
-from frugalseg.data.coco_json import read_entries
-from frugalseg.data.coco_samples import CocoSamples
+from frugalseg.data.coco import cache, instances
+from frugalseg.data.coco.cache import open_index
+from frugalseg.data.coco.draft import make_index
+from frugalseg.data.coco.entries import read_entries
+from frugalseg.data.coco.samples import CocoSamples
 from frugalseg.data.dataset import Dataset
 
 pytest.importorskip("pycocotools.mask")
@@ -31,10 +31,10 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         read.append(path)
         return make_index(path, kind)
 
-    monkeypatch.setattr(coco_cache, "KEPT_FROM_BYTES", 0)
-    monkeypatch.setattr(coco_cache, "_SAMPLE_BYTES", 16)
-    monkeypatch.setattr("frugalseg.data.coco_cache.make_index", counted)
-    coco_cache._index.cache_clear()
+    monkeypatch.setattr(cache, "KEPT_FROM_BYTES", 0)
+    monkeypatch.setattr(cache, "_SAMPLE_BYTES", 16)
+    monkeypatch.setattr("frugalseg.data.coco.cache.make_index", counted)
+    cache._index.cache_clear()
     return read
 
 
@@ -67,16 +67,16 @@ def widths(dataset: Dataset) -> list[int]:
 
 
 def forget() -> None:
-    coco_cache._index.cache_clear()
+    cache._index.cache_clear()
 
 
 def test_the_file_is_read_once_and_what_is_kept_draws_the_same(
     tmp_path: Path, made: list[Path]
 ) -> None:
     write(tmp_path / "set")
-    first = widths(coco.read(tmp_path / "set", cache=tmp_path / "cache"))
+    first = widths(instances.read(tmp_path / "set", cache=tmp_path / "cache"))
     forget()
-    second = widths(coco.read(tmp_path / "set", cache=tmp_path / "cache"))
+    second = widths(instances.read(tmp_path / "set", cache=tmp_path / "cache"))
     assert first == second == [1, 2, 3, 4, 5, 6, 7]
     assert len(made) == 1
 
@@ -95,7 +95,7 @@ def test_what_is_stale_is_made_anew(
     tmp_path: Path, made: list[Path], monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     path = write(tmp_path / "set")
-    coco.read(tmp_path / "set", cache=tmp_path / "cache")
+    instances.read(tmp_path / "set", cache=tmp_path / "cache")
     before = path.stat()
     if what == "content":
         write(tmp_path / "set", count=9)
@@ -106,9 +106,9 @@ def test_what_is_stale_is_made_anew(
         path.write_text(text, encoding="utf-8")
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     else:
-        monkeypatch.setattr(coco_cache, "_VERSION", 10**6)
+        monkeypatch.setattr(cache, "_VERSION", 10**6)
     forget()
-    dataset = coco.read(tmp_path / "set", cache=tmp_path / "cache")
+    dataset = instances.read(tmp_path / "set", cache=tmp_path / "cache")
     assert len(made) == 2
     assert len(dataset.split("train")) == (9 if what == "content" else 7)
     assert dataset.labels.names[1] == ("can" if what == "samples" else "bag")
@@ -128,10 +128,10 @@ def test_what_is_stale_is_made_anew(
 )
 def test_what_is_damaged_is_made_anew(tmp_path: Path, made: list[Path], damage: Any) -> None:
     write(tmp_path / "set")
-    coco.read(tmp_path / "set", cache=tmp_path / "cache")
+    instances.read(tmp_path / "set", cache=tmp_path / "cache")
     damage(next((tmp_path / "cache").iterdir()))
     forget()
-    assert widths(coco.read(tmp_path / "set", cache=tmp_path / "cache")) == [1, 2, 3, 4, 5, 6, 7]
+    assert widths(instances.read(tmp_path / "set", cache=tmp_path / "cache")) == list(range(1, 8))
     assert len(made) == 2
 
 
@@ -148,7 +148,7 @@ def test_a_build_that_is_killed_leaves_nothing_half_done(
 
     monkeypatch.setattr(np, "save", save)
     with pytest.raises(KeyboardInterrupt):
-        coco.read(tmp_path / "set", cache=tmp_path / "cache")
+        instances.read(tmp_path / "set", cache=tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 
 
@@ -156,7 +156,7 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, made: list[Path
     write(tmp_path / "set")
     (tmp_path / "cache").write_text("", encoding="utf-8")
     with pytest.raises(ConfigError, match="cache is a file"):
-        coco.read(tmp_path / "set", cache=tmp_path / "cache")
+        instances.read(tmp_path / "set", cache=tmp_path / "cache")
     assert made == []
 
 
@@ -169,12 +169,12 @@ def test_a_full_disk_is_told(
     write(tmp_path / "set")
     monkeypatch.setattr(np, "save", full)
     with pytest.raises(ConfigError, match=r"cannot be written .*No space left"):
-        coco.read(tmp_path / "set", cache=tmp_path / "cache")
+        instances.read(tmp_path / "set", cache=tmp_path / "cache")
 
 
 def test_small_files_leave_the_cache_alone(tmp_path: Path) -> None:
     write(tmp_path / "set")
-    assert widths(coco.read(tmp_path / "set", cache=tmp_path / "cache")) == [1, 2, 3, 4, 5, 6, 7]
+    assert widths(instances.read(tmp_path / "set", cache=tmp_path / "cache")) == list(range(1, 8))
     assert not (tmp_path / "cache").exists()
 
 
@@ -198,14 +198,14 @@ class TestWorkers:
                     "id": 1_000 + number, "file_name": f"{number}.jpg", "height": 10, "width": 20
                 })  # fmt: skip
             (root / "annotations" / "instances_train2017.json").write_text(json.dumps(told))
-            dataset = coco.read(root)
+            dataset = instances.read(root)
             assert len(dataset.split("train")) == count
             sizes.append(len(pickle.dumps(dataset)))
         assert sizes[1] - sizes[0] < 50
 
     def test_another_process_draws_the_same(self, tmp_path: Path) -> None:
         write(tmp_path / "set")
-        dataset = coco.read(tmp_path / "set")
+        dataset = instances.read(tmp_path / "set")
         code = (
             "import pickle, sys; d = pickle.load(sys.stdin.buffer);"
             "s = d.split('train')[5]; print(s.name, int(d.rasterise(s, (10, 20)).sum()))"
@@ -217,7 +217,7 @@ class TestWorkers:
     @pytest.mark.parametrize("images", ["fewer", "in another order"])
     def test_a_file_with_other_images_is_noticed(self, tmp_path: Path, images: str) -> None:
         path = write(tmp_path / "set")
-        dataset = coco.read(tmp_path / "set")
+        dataset = instances.read(tmp_path / "set")
         sample = dataset.split("train")[5]
         told = json.loads(path.read_text(encoding="utf-8"))
         if images == "fewer":
@@ -241,7 +241,7 @@ class TestWorkers:
     ) -> None:
         """Its size and its time are as they were, or it changes after they were looked at."""
         path = write(tmp_path / "set")
-        dataset = coco.read(tmp_path / "set")
+        dataset = instances.read(tmp_path / "set")
         sample, before = dataset.split("train")[2], path.stat()
         assert dataset.rasterise(sample, (10, 20)).any()
         index = open_index(path, "instances", tmp_path)
@@ -254,7 +254,7 @@ class TestWorkers:
 class TestSamples:
     def test_they_are_a_sequence(self, tmp_path: Path) -> None:
         path = write(tmp_path / "set")
-        samples = coco.read(tmp_path / "set").split("train")
+        samples = instances.read(tmp_path / "set").split("train")
         assert isinstance(samples, CocoSamples)
         assert [s.name for s in samples] == [f"{i:04}" for i in range(7)]
         assert samples[-1] == samples[6] == tuple(samples)[6]
@@ -267,7 +267,7 @@ class TestSamples:
 
     def test_some_rows_are_samples_too(self, tmp_path: Path) -> None:
         write(tmp_path / "set")
-        every = coco.read(tmp_path / "set").split("train")
+        every = instances.read(tmp_path / "set").split("train")
         assert isinstance(every, CocoSamples)
         some = every.of_rows([5, 1])
         assert [s.name for s in some] == ["0005", "0001"]
@@ -279,7 +279,7 @@ class TestSamples:
 def test_entries_are_the_same_however_the_file_is_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int
 ) -> None:
-    monkeypatch.setattr("frugalseg.data.coco_json._PIECE_BYTES", piece)
+    monkeypatch.setattr("frugalseg.data.coco.entries._PIECE_BYTES", piece)
     values = {
         "info": {"a": [1, {"b": "}]"}]},
         "none": [],

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from frugalseg.core.errors import DataError, FrugalsegError
-from frugalseg.data import coco_cache, coco_panoptic
 from frugalseg.data.catalog import FORMATS, open_dataset
-from frugalseg.data.check import check_dataset
+from frugalseg.data.check.report import check_dataset
+from frugalseg.data.coco import cache, panoptic
 from frugalseg.data.dataset import Dataset
 
 WALL, PERSON, CROWD = 7, 300, 256 * 256 * 3 + 256 * 2 + 1
@@ -67,7 +67,7 @@ def drawn(dataset: Dataset, number: int = 0) -> NDArray[np.uint8]:
 
 def problems(root: Path) -> list[str]:
     try:
-        found = check_dataset(coco_panoptic.read(root), workers=1).problems
+        found = check_dataset(panoptic.read(root), workers=1).problems
     except DataError as wrong:
         found = wrong.problems or (str(wrong),)
     return [problem.replace(str(root), "ROOT") for problem in found]
@@ -89,14 +89,14 @@ def test_segments_become_the_classes_of_their_categories(tmp_path: Path, top: st
 
 def test_what_is_kept_draws_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path, sound())
-    first = drawn(coco_panoptic.read(tmp_path), 1)
-    monkeypatch.setattr(coco_cache, "KEPT_FROM_BYTES", 0)
-    monkeypatch.setattr(coco_cache, "_SAMPLE_BYTES", 16)
+    first = drawn(panoptic.read(tmp_path), 1)
+    monkeypatch.setattr(cache, "KEPT_FROM_BYTES", 0)
+    monkeypatch.setattr(cache, "_SAMPLE_BYTES", 16)
     for _ in range(2):
-        coco_cache._index.cache_clear()
-        dataset = coco_panoptic.read(tmp_path, cache=tmp_path / "cache")
+        cache._index.cache_clear()
+        dataset = panoptic.read(tmp_path, cache=tmp_path / "cache")
         assert (drawn(pickle.loads(pickle.dumps(dataset)), 1) == first).all()
-    coco_cache._index.cache_clear()
+    cache._index.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -169,9 +169,9 @@ def test_a_png_of_another_size_is_refused(tmp_path: Path) -> None:
 def test_a_json_without_its_folder_is_another_layout(tmp_path: Path) -> None:
     put(tmp_path, sound())
     shutil.rmtree(tmp_path / "annotations" / "panoptic_train2017")
-    assert not coco_panoptic.detect(tmp_path)
+    assert not panoptic.detect(tmp_path)
     with pytest.raises(DataError, match="with a folder of the same name beside it"):
-        coco_panoptic.read(tmp_path)
+        panoptic.read(tmp_path)
 
 
 def test_mutated_files_raise_no_errors_but_ours(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_mutated_files_raise_no_errors_but_ours(tmp_path: Path) -> None:
         put_in = rng.choice([b"", b"1", b"-", b'"', b"[", b"null", content[at : at + 40]])
         path.write_bytes(content[:at] + put_in + cut)
         try:
-            dataset = coco_panoptic.read(tmp_path)
+            dataset = panoptic.read(tmp_path)
             for sample in dataset.split("train"):
                 dataset.rasterise(sample, (8, 10))
             read += 1

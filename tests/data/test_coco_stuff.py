@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from frugalseg.core.errors import DataError
-from frugalseg.data import coco_stuff
 from frugalseg.data.catalog import open_dataset
-from frugalseg.data.check import check_dataset
+from frugalseg.data.check.report import check_dataset
+from frugalseg.data.coco import stuff
 
 TREE, PERSON, STREET_SIGN = 168, 0, 11  # a value is an id less one
 
@@ -52,7 +52,7 @@ def test_values_are_ids_less_one(tmp_path: Path, masks: str, images: str) -> Non
 
 def test_names_are_those_of_the_official_list() -> None:
     """Spot checks against labels.txt: ids, at both ends of the gaps too."""
-    labels = coco_stuff.stuff_labels()
+    labels = stuff.stuff_labels()
     assert labels.num_classes == 171
     official = {
         1: "person", 11: "fire hydrant", 13: "stop sign", 25: "giraffe", 27: "backpack",

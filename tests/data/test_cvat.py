@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from frugalseg.core.errors import DataError
-from frugalseg.data import cvat
 from frugalseg.data.catalog import open_dataset
 from frugalseg.data.dataset import Dataset
+from frugalseg.data.layouts import cvat
 
 HEAD = "# label:color_rgb:parts:actions\n"
 CAR, DOG, BLACK = (61, 245, 61), (250, 50, 83), (0, 0, 0)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from frugalseg.core.errors import DataError
-from frugalseg.data.duplicates import (
+from frugalseg.data.check.duplicates import (
     NEAR_COARSE,
     NEAR_FINE,
     fingerprint,

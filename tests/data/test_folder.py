@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from frugalseg.core.errors import ConfigError, DataError
-from frugalseg.data import folder
-from frugalseg.data.check import check_dataset
+from frugalseg.data.check.report import check_dataset
+from frugalseg.data.layouts import folder
 
 LABELS_HW = np.array([[0, 1, 2], [2, 1, 255]], np.uint8)
 

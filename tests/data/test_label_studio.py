@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from frugalseg.core.errors import DataError
-from frugalseg.data import label_studio
 from frugalseg.data.catalog import FORMATS
-from frugalseg.data.check import check_dataset
-from frugalseg.data.label_studio_brush import decode_brush
+from frugalseg.data.check.report import check_dataset
+from frugalseg.data.layouts import label_studio
+from frugalseg.data.shapes.brush import decode_brush
 
 WIDTHS = (3, 4, 8, 16)  # bits for the length of a block, as Label Studio chooses them
 CONVERTER = "00000018391bfc6011ffdb008ffc"

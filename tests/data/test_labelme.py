@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from frugalseg.core.errors import DataError
-from frugalseg.data import labelme
-from frugalseg.data.check import check_dataset
+from frugalseg.data.check.report import check_dataset
+from frugalseg.data.layouts import labelme
 
 SQUARE = [[2, 2], [6, 2], [6, 6], [2, 6]]
 

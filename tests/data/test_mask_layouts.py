@@ -14,9 +14,9 @@ from PIL import Image
 
 from frugalseg.core.errors import DataError, FrugalsegError
 from frugalseg.data.catalog import FORMATS, open_dataset
-from frugalseg.data.check import check_dataset
+from frugalseg.data.check.report import check_dataset
 from frugalseg.data.dataset import Dataset
-from frugalseg.data.voc import voc_color
+from frugalseg.data.layouts.voc import voc_color
 
 SIZE = (4, 6)
 VOC_PALETTE = [part for value in range(256) for part in voc_color(value)]

@@ -6,9 +6,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from frugalseg.core.errors import DataError
-from frugalseg.data import folder, mmseg
 from frugalseg.data.catalog import open_dataset
 from frugalseg.data.dataset import Dataset
+from frugalseg.data.layouts import folder, mmseg
 
 SHIFTED = np.array([[0, 1, 2]], np.uint8)
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from frugalseg.data.outlines import outlines
-from frugalseg.data.polygons import fill
+from frugalseg.data.shapes.outlines import outlines
+from frugalseg.data.shapes.polygons import fill
 
 
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.7, 0.9])

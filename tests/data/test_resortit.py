@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from frugalseg.core.errors import DataError
-from frugalseg.data import resortit
 from frugalseg.data.catalog import FORMATS
-from frugalseg.data.check import check_dataset
+from frugalseg.data.check.report import check_dataset
+from frugalseg.data.layouts import resortit
 
 
 def put(root: Path, stem: str, *values: int, split: str = "train", mask: str = "{}.png") -> Path:

@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from frugalseg.core.errors import DataError
-from frugalseg.data import roboflow
 from frugalseg.data.catalog import FORMATS
-from frugalseg.data.check import check_dataset
+from frugalseg.data.check.report import check_dataset
+from frugalseg.data.layouts import roboflow
 
 CLASSES = "Pixel Value, Class\n0, background\n3, bag\n7, box\n"
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from frugalseg.core.errors import ConfigError, DataError
-from frugalseg.data import shards
 from frugalseg.data.catalog import open_dataset
+from frugalseg.data.layouts import shards
 from frugalseg.workflows.shard import shard
 
 

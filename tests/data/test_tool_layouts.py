@@ -18,7 +18,7 @@ from PIL import Image
 
 from frugalseg.core.errors import DataError, FrugalsegError
 from frugalseg.data.catalog import FORMATS, open_dataset
-from frugalseg.data.check import check_dataset
+from frugalseg.data.check.report import check_dataset
 
 WIDTH, HEIGHT = 12, 8
 LEFT = [[0, 0], [6, 0], [6, 8], [0, 8]]

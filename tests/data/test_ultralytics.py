@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from frugalseg.core.errors import DataError
-from frugalseg.data import ultralytics
 from frugalseg.data.catalog import FORMATS
-from frugalseg.data.check import check_dataset
+from frugalseg.data.check.report import check_dataset
+from frugalseg.data.layouts import ultralytics
 
 NAMES = "names: {0: background, 1: bag, 2: box}\n"
 

@@ -5,10 +5,10 @@ import pytest
 from PIL import Image
 
 from frugalseg.core.errors import DataError
-from frugalseg.data import voc
 from frugalseg.data.catalog import open_dataset
 from frugalseg.data.dataset import Dataset
-from frugalseg.data.voc import voc_color
+from frugalseg.data.layouts import voc
+from frugalseg.data.layouts.voc import voc_color
 
 VOC_PALETTE = [part for value in range(256) for part in voc_color(value)]
 LISTS = Path("ImageSets") / "Segmentation"

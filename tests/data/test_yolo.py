@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from frugalseg.core.errors import DataError
-from frugalseg.data import yolo
-from frugalseg.data.check import check_dataset
+from frugalseg.data.check.report import check_dataset
 from frugalseg.data.dataset import Sample
+from frugalseg.data.layouts import yolo
 
 Mask = NDArray[np.bool_]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from frugalseg import Segmenter, export, train
-from frugalseg.data.belt import belt_scene, write_belt
+from frugalseg.data.belt.scene import belt_scene, write_belt
 
 HERE = Path(__file__).parent
 SIZE = (48, 64)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from frugalseg.core.labels import LabelSpace
-from frugalseg.data.check import DataReport
-from frugalseg.data.check_splits import ClassShare, SplitReport
-from frugalseg.data.findings import Finding, alone
+from frugalseg.data.check.findings import Finding, alone
+from frugalseg.data.check.report import DataReport
+from frugalseg.data.check.splits import ClassShare, SplitReport
 from frugalseg.report.data_page import DataPage, Shown, render, write_data_page
 
 HOSTILE = '<script>alert("1")</script>\'"&'

@@ -11,7 +11,7 @@ import torch
 
 from frugalseg.core.errors import ConfigError
 from frugalseg.core.inputs import InputSpec
-from frugalseg.data.folder import read
+from frugalseg.data.layouts.folder import read
 from frugalseg.models.catalog import MODELS as CATALOG
 from frugalseg.models.catalog import Architecture
 from frugalseg.training.checkpoint import load_checkpoint

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from frugalseg.core.inputs import InputSpec
-from frugalseg.data.belt import BELT, write_belt
+from frugalseg.data.belt.scene import BELT, write_belt
 from frugalseg.models.catalog import Architecture
 from frugalseg.training.checkpoint import Checkpoint, save_checkpoint
 

@@ -9,9 +9,9 @@ from PIL import Image
 
 from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.data.catalog import open_dataset
-from frugalseg.data.check import check_dataset
+from frugalseg.data.check.mend import write_picture
+from frugalseg.data.check.report import check_dataset
 from frugalseg.data.dataset import Sample
-from frugalseg.data.mend import write_picture
 from frugalseg.imaging.read import read_image
 from frugalseg.workflows import fix_data as module
 from frugalseg.workflows.fix_data import FixResult, fix_data

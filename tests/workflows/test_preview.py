@@ -8,8 +8,8 @@ from PIL import Image
 
 from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.data.catalog import open_dataset
+from frugalseg.data.check.sheet import draw_sheet
 from frugalseg.data.dataset import Dataset
-from frugalseg.data.sheet import draw_sheet
 from frugalseg.training.batches import training_batches
 from frugalseg.training.recipe import load_recipe
 from frugalseg.workflows import preview

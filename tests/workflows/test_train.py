@@ -7,7 +7,7 @@ import pytest
 
 from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.data.catalog import open_dataset
-from frugalseg.data.check import check_dataset
+from frugalseg.data.check.report import check_dataset
 from frugalseg.training.checkpoint import load_checkpoint, save_checkpoint
 from frugalseg.training.recipe import Recipe
 from frugalseg.workflows.train import input_of, train

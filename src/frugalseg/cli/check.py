@@ -13,8 +13,8 @@ from frugalseg.cli.tables import percent, table
 from frugalseg.core.errors import LISTED_PROBLEMS, ConfigError
 
 if TYPE_CHECKING:
-    from frugalseg.data.check import DataReport
-    from frugalseg.data.findings import Finding
+    from frugalseg.data.check.findings import Finding
+    from frugalseg.data.check.report import DataReport
     from frugalseg.workflows.fix_data import FixResult
 
 
@@ -123,7 +123,7 @@ def _print_files(report: "DataReport", sheet: Path, html: Path | None) -> None:
 
 
 def _print_fixed(fixed: "FixResult") -> None:
-    from frugalseg.data.findings import some
+    from frugalseg.data.check.findings import some
 
     counts = ", ".join(f"{split} {count:,}" for split, count in fixed.samples.items())
     print(f"\ncleaned copy  {fixed.folder}: {counts}")

@@ -12,14 +12,14 @@ from typing import Any
 from frugalseg.core.errors import ConfigError, DataError, unknown
 from frugalseg.core.files import cache_folder
 from frugalseg.core.progress import Progress, silent
-from frugalseg.data import (
+from frugalseg.data.class_map import mapped, read_class_map, told
+from frugalseg.data.coco import instances, panoptic, stuff
+from frugalseg.data.dataset import Dataset
+from frugalseg.data.layouts import (
     ade20k,
     camvid,
     camvid32,
     cityscapes,
-    coco,
-    coco_panoptic,
-    coco_stuff,
     cvat,
     folder,
     huggingface,
@@ -33,8 +33,6 @@ from frugalseg.data import (
     voc,
     yolo,
 )
-from frugalseg.data.class_map import mapped, read_class_map, told
-from frugalseg.data.dataset import Dataset
 from frugalseg.data.remote import fetched, is_remote
 
 RECORD = "convert.jsonl"  # of `data convert`: a line for each sample, and one at the end
@@ -65,10 +63,10 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             "yolo": ("data.yaml, images/ and labels/", yolo),
             "coco": (
                 "annotations/instances_*.json, annotations.json, or */_annotations.coco.json",
-                coco,
+                instances,
             ),
-            "coco-panoptic": ("panoptic_*.json and a folder of PNGs of that name", coco_panoptic),
-            "coco-stuff": ("stuffthingmaps*/train2017 and val2017, and images", coco_stuff),
+            "coco-panoptic": ("panoptic_*.json and a folder of PNGs of that name", panoptic),
+            "coco-stuff": ("stuffthingmaps*/train2017 and val2017, and images", stuff),
             "ultralytics": ("data.yaml, images/ and masks/", ultralytics),
             "huggingface": ("id2label.json, images/ and labels/ (or annotations/)", huggingface),
             "roboflow": ("train/ and valid/ with _classes.csv, X.jpg and X_mask.png", roboflow),
@@ -158,7 +156,7 @@ def _layouts() -> list[str]:
 
 def _belt(cache: Path, progress: Progress) -> Dataset:
     from frugalseg import __version__
-    from frugalseg.data.belt import write_belt
+    from frugalseg.data.belt.scene import write_belt
 
     root = cache / f"{BELT_NAME}-{__version__}-{_belt_hash()}"
     if not root.is_dir():  # it appears under its name when it is complete
@@ -168,6 +166,6 @@ def _belt(cache: Path, progress: Progress) -> Dataset:
 
 def _belt_hash() -> str:
     """Hash the arguments, and the code that draws: a changed scene is another data set."""
-    code = sorted(Path(__file__).parent.glob("belt*.py"))
+    code = sorted((Path(__file__).parent / "belt").glob("*.py"))
     content = [json.dumps(dict(BELT_ARGUMENTS)).encode(), *(file.read_bytes() for file in code)]
     return hashlib.sha256(b"".join(content)).hexdigest()[:8]

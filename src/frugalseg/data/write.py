@@ -19,7 +19,7 @@ from frugalseg.core.errors import DataError, require
 from frugalseg.core.files import write_text
 from frugalseg.core.labels import IGNORE, Color, LabelSpace
 from frugalseg.data.names import background_of
-from frugalseg.data.outlines import outlines
+from frugalseg.data.shapes.outlines import outlines
 
 _IGNORED_COLOR: Color = (224, 224, 192)  # the border of objects in Pascal VOC
 _PARTS = ".parts"

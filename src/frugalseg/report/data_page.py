@@ -18,9 +18,9 @@ from frugalseg.core.files import write_text
 from frugalseg.report import pictures, wording
 
 if TYPE_CHECKING:
-    from frugalseg.data.check import DataReport
-    from frugalseg.data.check_splits import ClassShare, SplitReport
-    from frugalseg.data.findings import Finding
+    from frugalseg.data.check.findings import Finding
+    from frugalseg.data.check.report import DataReport
+    from frugalseg.data.check.splits import ClassShare, SplitReport
 
 LISTED_FILES = 40
 LISTED_PROBLEMS = 50

@@ -9,11 +9,11 @@ from frugalseg.core.errors import DataError, require
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.progress import Progress, silent
 from frugalseg.data.catalog import open_dataset
-from frugalseg.data.check import DataReport, check_dataset
-from frugalseg.data.check_facts import SPECK_PIXELS
+from frugalseg.data.check.facts import SPECK_PIXELS
+from frugalseg.data.check.findings import Finding
+from frugalseg.data.check.report import DataReport, check_dataset
+from frugalseg.data.check.sheet import choose, draw_pair, draw_sheet
 from frugalseg.data.dataset import Dataset, Sample
-from frugalseg.data.findings import Finding
-from frugalseg.data.sheet import choose, draw_pair, draw_sheet
 
 if TYPE_CHECKING:
     from frugalseg.report.data_page import Shown

@@ -115,7 +115,7 @@ def _groups(dataset: Dataset, by: str | None, progress: Progress) -> Sequence[Se
     every = [sample for samples in dataset.splits.values() for sample in samples]
     if by is not None:
         return by_source(every, by)
-    from frugalseg.data.duplicates import groups_of_like
+    from frugalseg.data.check.duplicates import groups_of_like
 
     of_path: dict[Path, list[Sample]] = {}
     for sample in every:

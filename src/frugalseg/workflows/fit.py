@@ -11,7 +11,7 @@ from frugalseg.core.inputs import InputSpec
 from frugalseg.core.progress import Progress, silent
 from frugalseg.cost.device import Device, load_device
 from frugalseg.data.catalog import open_dataset
-from frugalseg.data.check import DataReport
+from frugalseg.data.check.report import DataReport
 from frugalseg.report.page import write_report
 from frugalseg.search.design import design
 from frugalseg.search.ladder import Choice

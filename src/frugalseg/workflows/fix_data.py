@@ -12,12 +12,12 @@ from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.core.files import check_folder, complete_folder
 from frugalseg.core.labels import palette
 from frugalseg.core.progress import Progress, silent
-from frugalseg.data import folder
 from frugalseg.data.catalog import open_dataset
-from frugalseg.data.check import DataReport, check_dataset
+from frugalseg.data.check.findings import Finding
+from frugalseg.data.check.mend import Mended, without_specks, write_picture
+from frugalseg.data.check.report import DataReport, check_dataset
 from frugalseg.data.dataset import Dataset, Sample
-from frugalseg.data.findings import Finding
-from frugalseg.data.mend import Mended, without_specks, write_picture
+from frugalseg.data.layouts import folder
 from frugalseg.data.write import LAYOUTS, Written
 
 SPLITS = ("train", "val", "test")

@@ -12,8 +12,8 @@ from frugalseg.core.errors import ConfigError
 from frugalseg.core.labels import IGNORE
 from frugalseg.core.progress import Progress, silent
 from frugalseg.data.catalog import open_dataset
+from frugalseg.data.check.sheet import POOL, draw_sheet
 from frugalseg.data.dataset import Dataset, Sample, rasterise_mask
-from frugalseg.data.sheet import POOL, draw_sheet
 from frugalseg.training.batches import first_pictures
 from frugalseg.training.mixing import Pair
 from frugalseg.training.recipe import Recipe, load_recipe

@@ -17,7 +17,7 @@ from frugalseg.cost.device import Device
 from frugalseg.cost.graph import Graph
 from frugalseg.cost.memory import Memory, memory_of
 from frugalseg.cost.tflite import read_tflite
-from frugalseg.data.check import DataReport
+from frugalseg.data.check.report import DataReport
 from frugalseg.data.dataset import Dataset, Sample
 from frugalseg.imaging.draw import overlay
 from frugalseg.metrics.scores import ScoreKeeper

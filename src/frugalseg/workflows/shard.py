@@ -10,8 +10,8 @@ from frugalseg.core.files import complete_folder, sha256, write_json
 from frugalseg.core.progress import Progress, silent
 from frugalseg.data.catalog import open_dataset
 from frugalseg.data.dataset import Dataset, Sample
+from frugalseg.data.layouts.shards import MASK, RECORD, Member, shards_of, write_shard
 from frugalseg.data.remote import is_remote
-from frugalseg.data.shards import MASK, RECORD, Member, shards_of, write_shard
 from frugalseg.data.write import encode_mask, write_labels
 from frugalseg.workflows.fix_data import check_place
 

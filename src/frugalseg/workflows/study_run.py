@@ -10,7 +10,7 @@ from pathlib import Path
 from frugalseg.core.errors import ConfigError, FrugalsegError, listed, unknown
 from frugalseg.core.files import check_folder, write_json
 from frugalseg.core.progress import Progress, silent
-from frugalseg.data.check import DataReport
+from frugalseg.data.check.report import DataReport
 from frugalseg.data.dataset import Dataset
 from frugalseg.training.recipe import seconds
 from frugalseg.workflows.study_claim import Claim, LostError, claimed, holder

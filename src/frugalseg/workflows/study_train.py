@@ -15,7 +15,7 @@ from frugalseg.core.records import Record, this_machine
 from frugalseg.cost.device import Device, load_device
 from frugalseg.cost.footprint import weigh
 from frugalseg.data.catalog import BELT_NAME, open_dataset
-from frugalseg.data.check import DataReport
+from frugalseg.data.check.report import DataReport
 from frugalseg.data.class_map import merged
 from frugalseg.data.dataset import Dataset
 from frugalseg.metrics.scores import Scores

@@ -17,8 +17,8 @@ from frugalseg.core.inputs import InputSpec
 from frugalseg.core.labels import LabelSpace
 from frugalseg.core.progress import Progress, silent
 from frugalseg.data.catalog import open_dataset
-from frugalseg.data.check import DataReport, check_dataset
-from frugalseg.data.check_sizes import usual_size
+from frugalseg.data.check.report import DataReport, check_dataset
+from frugalseg.data.check.sizes import usual_size
 from frugalseg.data.dataset import Dataset
 from frugalseg.metrics.scores import Scores
 from frugalseg.models.catalog import Architecture

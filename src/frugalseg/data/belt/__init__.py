@@ -1,0 +1,1 @@
+"""The embedded data set: scenes on a sorting belt, drawn from a seed."""
