@@ -1,4 +1,6 @@
+import errno
 import hashlib
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -52,6 +54,14 @@ class TestCompleteFile:
             _write_half(complete_file(path), error)
         assert path.read_text() == "old"
         assert _names(tmp_path) == ["a.txt"]
+
+    @pytest.mark.parametrize("drafts", [complete_file, complete_folder])
+    def test_a_full_disk_is_told_with_what_was_written(
+        self, tmp_path: Path, drafts: Callable[[Path], AbstractContextManager[Path]]
+    ) -> None:
+        path = tmp_path / "a.bin"
+        with pytest.raises(OSError, match=r"No space left on device.*a\.bin"), drafts(path):
+            raise OSError(errno.ENOSPC, "No space left on device")
 
     def test_two_writers_do_not_share_a_draft(self, tmp_path: Path) -> None:
         path = tmp_path / "a.txt"

@@ -122,6 +122,36 @@ class TestReport:
         assert calls == [(i, 6) for i in range(1, 7)]
 
 
+class TestPart:
+    """Only some of the pictures are looked at."""
+
+    def test_so_many_are_spread_over_each_split(self, tiny_folder: Path) -> None:
+        dataset = open_dataset(tiny_folder)
+        seen: list[str] = []
+        report = check_dataset(
+            dataset, most=2, progress=lambda _stage, _done, _total, note="": seen.append(note)
+        )
+        wanted = [
+            s.name
+            for split in dataset.splits.values()
+            for s in split[:: {1: 1, 2: 1, 3: 2, 4: 2, 5: 3, 6: 3}[len(split)]]
+        ]
+        assert seen == wanted
+        assert report.unseen == 6 - len(seen) > 0
+
+    def test_nothing_is_said_that_only_all_of_them_can_say(self, tiny_folder: Path) -> None:
+        for number in range(6):  # the same picture six times
+            Image.new("RGB", (96, 64)).save(tiny_folder / "images" / f"{number}.png")
+        dataset = open_dataset(tiny_folder)
+        assert check_dataset(dataset, most=6).findings
+        assert check_dataset(dataset, most=2).findings == ()
+
+    def test_a_bad_one_among_them_is_a_problem(self, tiny_folder: Path) -> None:
+        dataset = open_dataset(tiny_folder)
+        save_text(dataset.split("train")[0].image)
+        assert not check_dataset(dataset, most=2).ok
+
+
 class TestWarnings:
     def warnings(self, root: Path) -> str:
         return "\n".join(check_dataset(open_dataset(root)).warnings)

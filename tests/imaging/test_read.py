@@ -17,6 +17,7 @@ from frugalseg.imaging.read import (
     read_image,
     read_mask,
     read_resized,
+    read_size,
 )
 from frugalseg.imaging.resize import resize_image
 
@@ -95,6 +96,14 @@ class TestPictures:
         assert image_HWC.shape == (12, 8, 3)
         assert image_HWC[6, 7, 0] > 150  # red was above, so it is on the right now
         assert image_HWC[6, 0, 2] > 150
+
+    @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+    @pytest.mark.parametrize("turn", [1, 6])
+    def test_the_size_by_the_header_is_that_of_the_picture(self, format: str, turn: int) -> None:
+        exif = Image.Exif()
+        exif[0x0112] = turn
+        data = encoded(Image.fromarray(RED_OVER_BLUE), format, exif=exif)
+        assert read_size(data) == read_image(data).shape[:2]
 
     @pytest.mark.parametrize("size", [(300, 400), (301, 410), (100, 130), (1200, 1600), (1300, 99)])
     def test_a_large_jpeg_is_resized_as_if_it_had_been_decoded_whole(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from frugalseg.core.errors import DataError
 from frugalseg.core.inputs import InputSpec
@@ -157,6 +158,25 @@ def test_pixels_are_counted_at_the_input_size_and_ignored_ones_not(
     _, labels_HW = dataset.load(samples[1])
     centre_HW = labels_HW[1::2, 1::2]  # to half the size, each pixel is the one at its centre
     assert found_NC[1].tolist() == [int((centre_HW == c).sum()) for c in range(3)]
+
+
+def test_pixels_are_counted_by_the_labels_alone(
+    dataset: Dataset, spec: InputSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise AssertionError("a picture was decoded")
+
+    monkeypatch.setattr(Dataset, "load", refuse)
+    assert count_pixels(dataset, dataset.splits["train"], spec.size).sum()
+
+
+def test_labels_of_another_size_than_their_picture_are_refused_there_too(
+    dataset: Dataset, spec: InputSpec
+) -> None:
+    sample, other = dataset.splits["train"][:2]
+    Image.new("RGB", (31, 17)).save(other.image)
+    with pytest.raises(DataError, match=r"mask is .* px wide"):
+        count_pixels(dataset, [sample, other], spec.size)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from frugalseg.data.catalog import open_dataset
 from frugalseg.data.check.report import check_dataset
 from frugalseg.training.checkpoint import load_checkpoint, save_checkpoint
 from frugalseg.training.recipe import Recipe
-from frugalseg.workflows.train import input_of, train
+from frugalseg.workflows import train as train_module
+from frugalseg.workflows.train import checked, input_of, train
 
 QUICK = (
     "model.settings.width=0.25", "model.settings.depth=1", "batch_size=2", "validations=2",
@@ -97,3 +98,15 @@ def test_a_run_says_how_long_it_waited_for_pictures(belt: Path, tmp_path: Path) 
     assert 0 < made.loading_share < 1
     again = train(belt, tmp_path / "run", set=[*QUICK, "length.steps=3"], resume=True)
     assert again.loading_share is None
+
+
+def test_of_a_large_data_set_a_part_is_looked_at_before_training(
+    belt: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    dataset = open_dataset(belt)
+    whole = checked(dataset)
+    assert whole.unseen == 0
+    monkeypatch.setattr(train_module, "CHECKED_PICTURES", 2)
+    report = checked(dataset)
+    assert report.unseen > 0
+    assert f"of {sum(map(len, dataset.splits.values()))} pictures" in caplog.text

@@ -21,11 +21,12 @@ def complete_file(path: Path) -> Iterator[Path]:
     os.close(handle)
     draft = Path(name)
     try:
-        yield draft
-        draft.chmod(0o644)  # mkstemp made it private
-        _sync(draft)
-        draft.replace(path)
-        _sync(path.parent)
+        with _named(path):
+            yield draft
+            draft.chmod(0o644)  # mkstemp made it private
+            _sync(draft)
+            draft.replace(path)
+            _sync(path.parent)
     finally:
         draft.unlink(missing_ok=True)
 
@@ -43,13 +44,14 @@ def complete_folder(path: Path) -> Iterator[Path]:
     draft.chmod(0o755)
     aside = draft.with_name(draft.name + "-old")
     try:
-        yield draft
-        for file in (draft, *draft.rglob("*")):
-            _sync(file)
-        if path.exists():
-            path.replace(aside)
-        draft.replace(path)
-        _sync(path.parent)
+        with _named(path):
+            yield draft
+            for file in (draft, *draft.rglob("*")):
+                _sync(file)
+            if path.exists():
+                path.replace(aside)
+            draft.replace(path)
+            _sync(path.parent)
     finally:
         if aside.exists() and not path.exists():
             aside.replace(path)
@@ -89,6 +91,17 @@ def sha256(path: Path) -> str:
     """Hash a file."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name what was being written where the system does not, as for a disk that is full."""
+    try:
+        yield
+    except OSError as wrong:
+        if wrong.errno is None or wrong.filename is not None:
+            raise
+        raise type(wrong)(wrong.errno, wrong.strerror, str(path)) from wrong
 
 
 def _sync(path: Path) -> None:

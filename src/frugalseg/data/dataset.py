@@ -16,6 +16,7 @@ from frugalseg.imaging.read import (
     read_image,
     read_mask,
     read_resized,
+    read_size,
 )
 from frugalseg.imaging.resize import resize_labels
 
@@ -70,10 +71,18 @@ class Dataset:
             height, width = image_HWC.shape[:2]
         else:
             image_HWC, (height, width) = read_resized(sample.image, size)
-        labels_HW = self.rasterise(sample, (height, width))
-        if labels_HW.shape != (height, width):
-            raise DataError(_other_size(sample, labels_HW.shape, (height, width)))
+        labels_HW = self._labels(sample, (height, width))
         return image_HWC, labels_HW if size is None else resize_labels(labels_HW, size)
+
+    def load_labels(self, sample: Sample) -> NDArray[np.uint8]:
+        """Read the train ids of one sample, HxW; of its picture no more than the header."""
+        return self._labels(sample, read_size(sample.image))
+
+    def _labels(self, sample: Sample, size: tuple[int, int]) -> NDArray[np.uint8]:
+        labels_HW = self.rasterise(sample, size)
+        if labels_HW.shape != size:
+            raise DataError(_other_size(sample, labels_HW.shape, size))
+        return labels_HW
 
 
 def rasterise_mask(

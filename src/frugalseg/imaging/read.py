@@ -82,6 +82,14 @@ def read_resized(
     return np.array(decoded, dtype=np.uint8), (height, width)
 
 
+def read_size(source: Source, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Return the (height, width) of a picture as `read_image` gives it, without decoding it."""
+    with _opened(source) as stream:
+        image = _picture(source, stream, max_pixels)
+        size = image.height, image.width
+        return size[::-1] if _is_turned(source, image) else size
+
+
 def _picture(source: Source, stream: BinaryIO, max_pixels: int) -> ImageFile:
     image, bit_depth = _header(source, stream, max_pixels)
     if bit_depth == _DEEP_BITS or image.mode.startswith(("I", "F")):

@@ -1,5 +1,6 @@
 """Which pictures are drawn how often, and where they are cropped, by the classes in them."""
 
+import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,6 +11,10 @@ from frugalseg.core.errors import DataError
 from frugalseg.data.dataset import Dataset, Sample
 from frugalseg.imaging.resize import resize_labels
 from frugalseg.training.recipe import Recipe, Sampling
+
+MANY = 10_000  # pictures whose labels take a while to read
+
+log = logging.getLogger("frugalseg")
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -22,14 +27,17 @@ def needs_counts(recipe: Recipe) -> bool:
 
 
 def count_pixels(dataset: Dataset, samples: Sequence[Sample], size: tuple[int, int]) -> Integers:
-    """Count the pixels of each class in each picture at (height, width); reads every one once.
+    """Count the pixels of each class in each picture at (height, width); reads all labels once.
 
-    Returns (N, C). Raises DataError for a picture or a label that cannot be read.
+    Returns (N, C). Raises DataError for a header of a picture or a label that cannot be read.
     """
+    if len(samples) > MANY:
+        log.warning(
+            "the sampling goes by classes: the labels of %d pictures are read", len(samples)
+        )
 
     def count(sample: Sample) -> Integers:
-        _, labels_HW = dataset.load(sample)
-        small_HW = resize_labels(labels_HW, size)
+        small_HW = resize_labels(dataset.load_labels(sample), size)
         return np.bincount(small_HW.ravel(), minlength=256)[: dataset.labels.num_classes]
 
     with ThreadPoolExecutor() as pool:

@@ -34,6 +34,7 @@ from frugalseg.training.objective import class_weights
 from frugalseg.training.recipe import Recipe, load_recipe, recipe_from, with_time
 from frugalseg.training.validation import score_split, torch_predictor
 
+CHECKED_PICTURES = 2_000  # of a split, before training; `data check` looks at all
 SAVE_EVERY_S = 20.0
 LOG_ROWS = 200
 
@@ -87,8 +88,11 @@ def train(
 
 
 def checked(dataset: Dataset, progress: Progress = silent) -> DataReport:
-    """Check a data set, refuse it for its problems, and log its warnings."""
-    report = check_dataset(dataset, progress=progress)
+    """Check a data set, refuse it for its problems, and log its warnings.
+
+    Of a large one a part is looked at, so that a training begins within a minute.
+    """
+    report = check_dataset(dataset, most=CHECKED_PICTURES, progress=progress)
     if report.problems:
         raise DataError(f"{dataset.root} cannot be used for training", report.problems)
     for name in ("train", "val"):
@@ -101,6 +105,12 @@ def checked(dataset: Dataset, progress: Progress = silent) -> DataReport:
             raise DataError(f"{dataset.root}: every pixel of the split {name!r} is ignored")
     for warning in report.warnings:
         log.warning(warning)
+    if report.unseen:
+        total = sum(map(len, dataset.splits.values()))
+        log.warning(
+            "looked at %s of %s pictures before training; `frugalseg data check` looks at all",
+            f"{total - report.unseen:,}", f"{total:,}",
+        )  # fmt: skip
     return report
 
 
@@ -145,9 +155,10 @@ class _Run:
         self.spec = input_of(recipe, report)
         self.architecture = architecture_of(recipe, dataset.labels, self.spec)
         torch.manual_seed(recipe.seed)
-        train = report.split("train")
-        pictures_C = torch.tensor([share.images for share in train.classes])
-        weights_C = class_weights(recipe, torch.tensor(train.pixels), pictures_C, train.images)
+        train, pictures = report.split("train"), len(dataset.splits["train"])
+        shares_C = torch.tensor([share.image_share for share in train.classes])
+        pixels_C = torch.tensor(train.pixels)
+        weights_C = class_weights(recipe, pixels_C, shares_C * pictures, pictures)
         network = self.architecture.build()
         if recipe.start is not None and not resume:
             start_from(network, Path(recipe.start))

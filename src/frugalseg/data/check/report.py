@@ -21,7 +21,10 @@ from frugalseg.data.dataset import Dataset, Sample
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataReport:
-    """What was found; `input` is the (height, width) for which the smallest objects were judged."""
+    """What was found; `input` is the (height, width) for which the smallest objects were judged.
+
+    `unseen` counts the pictures that were not looked at.
+    """
 
     root: str
     format: str
@@ -29,6 +32,7 @@ class DataReport:
     splits: tuple[SplitReport, ...]
     input: tuple[int, int]
     findings: tuple[Finding, ...]
+    unseen: int = 0
 
     @property
     def ok(self) -> bool:
@@ -72,39 +76,65 @@ def check_dataset(
     dataset: Dataset,
     *,
     input: tuple[int, int] | None = None,
+    most: int | None = None,
     workers: int | None = None,
     progress: Progress = silent,
 ) -> DataReport:
     """Decode every file, and report sizes, classes, and all that was found.
 
-    `input` is the (height, width) of the network; by default the one that training takes.
+    `input` is the (height, width) of the network; by default the one that training takes. With
+    `most`, no more pictures of a split are decoded, spread over it; where that leaves some out,
+    only what makes a file unusable is found, since all else is said of a whole data set.
     """
-    facts = _decoded(dataset, workers, progress)
+    chosen = {name: _spread(split, most) for name, split in dataset.splits.items()}
+    unseen = sum(len(split) - len(chosen[name]) for name, split in dataset.splits.items())
+    facts = _decoded(dataset, chosen, workers, progress)
     good = {name: [f for f in found if not f.problems] for name, found in facts.items()}
     splits = tuple(split_report(name, good[name], dataset.labels) for name in good)
     trained = next((s for s in splits if s.name == "train"), splits[0])
     size = input or usual_size(trained)
-    every = [f for found in good.values() for f in found]
+    findings = [found for split in facts.values() for f in split for found in _problems(f)]
+    if not unseen:
+        findings += _of_all(dataset, good, splits, size)
     return DataReport(
         root=str(dataset.root),
         format=dataset.format,
         labels=dataset.labels,
         splits=splits,
         input=size,
-        findings=(
-            *(found for split in facts.values() for f in split for found in _problems(f)),
-            *class_findings(splits, dataset.labels),
-            *picture_findings(good, size),
-            *mask_findings(good, dataset.labels),
-            *size_findings(every, dataset.labels, size),
-            *_strangers(dataset),
-        ),
+        findings=tuple(findings),
+        unseen=unseen,
     )
 
 
-def _decoded(dataset: Dataset, workers: int | None, progress: Progress) -> dict[str, list[Facts]]:
-    samples = [(name, s) for name, split in dataset.splits.items() for s in split]
-    found: dict[str, list[Facts]] = {name: [] for name in dataset.splits}
+def _of_all(
+    dataset: Dataset,
+    good: Mapping[str, Sequence[Facts]],
+    splits: Sequence[SplitReport],
+    size: tuple[int, int],
+) -> Iterator[Finding]:
+    """Tell what is seen in the data set as a whole."""
+    every = [f for found in good.values() for f in found]
+    yield from class_findings(splits, dataset.labels)
+    yield from picture_findings(good, size)
+    yield from mask_findings(good, dataset.labels)
+    yield from size_findings(every, dataset.labels, size)
+    yield from _strangers(dataset)
+
+
+def _spread(samples: Sequence[Sample], most: int | None) -> Sequence[Sample]:
+    """Take every second, third ... sample, so that `most` are left at the most."""
+    return samples if most is None else samples[:: max(1, -(-len(samples) // most))]
+
+
+def _decoded(
+    dataset: Dataset,
+    chosen: Mapping[str, Sequence[Sample]],
+    workers: int | None,
+    progress: Progress,
+) -> dict[str, list[Facts]]:
+    samples = [(name, sample) for name, split in chosen.items() for sample in split]
+    found: dict[str, list[Facts]] = {name: [] for name in chosen}
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         all_facts = pool.map(lambda pair: facts_of(dataset, pair[1]), samples)
         for done, ((name, sample), facts) in enumerate(zip(samples, all_facts, strict=True), 1):
