@@ -11,7 +11,6 @@ from PIL import Image
 from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.data.catalog import FORMATS, open_dataset
 from frugalseg.data.check.report import check_dataset
-from frugalseg.data.class_map import ClassMap, mapped
 from frugalseg.data.coco import instances
 from frugalseg.data.dataset import Dataset
 
@@ -301,11 +300,17 @@ class TestLayouts:
 def test_supercategories_make_a_class_map(tmp_path: Path) -> None:
     hard = [{"id": 9, "name": "can", "supercategory": "hard"}, {"id": 10, "name": "leaf"}]
     dataset = one(tmp_path, region(1, 9, LEFT), categories=[*CATEGORIES, *hard])
-    above = instances.supercategories(tmp_path)
-    assert above == {"soft": ["bag"], "hard": ["box", "can"], "leaf": ["leaf"]}
-    merged = mapped(dataset, ClassMap.of_groups(above))
+    above = {"soft": ["bag"], "hard": ["box", "can"], "leaf": ["leaf"]}
+    assert dataset.supercategories == above
+    merged = open_dataset(tmp_path, map="supercategories")
     assert merged.labels.names == ("background", "soft", "hard", "leaf")
     assert drawn(merged)[0, 0] == 2
+
+
+def test_categories_without_any_above_them_cannot_be_merged_so(tmp_path: Path) -> None:
+    one(tmp_path, region(1, 3, LEFT), categories=[{"id": 3, "name": "bag"}])
+    with pytest.raises(ConfigError, match="no super-categories"):
+        open_dataset(tmp_path, map="supercategories")
 
 
 def test_pictures_that_are_not_listed_are_told_by_the_check(tmp_path: Path) -> None:

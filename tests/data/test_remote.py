@@ -52,6 +52,8 @@ def test_a_file_address_is_a_folder_here(tiny_folder: Path) -> None:
         ("memory://nothing/here", "no files there"),
         ("ftp://host/waste", "got ftp://"),
         ("https://host/waste.zip", "got https://"),
+        ("s3://", "names no bucket"),
+        ("gs:///", "names no bucket"),
         ("://", "an address begins with"),
     ],
 )

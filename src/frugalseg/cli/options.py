@@ -11,7 +11,10 @@ Format = Annotated[
 ]
 Map = Annotated[
     Path | None,
-    typer.Option(help="Class map: a YAML or CSV file that merges classes or ignores them."),
+    typer.Option(
+        help="Class map: a YAML or CSV file that merges classes or ignores them, or the word"
+        " supercategories."
+    ),
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")]
 Recipe = Annotated[str, typer.Option(help="Recipe: default, enet, demo, or a YAML file.")]

@@ -12,7 +12,7 @@ from typing import Any
 from frugalseg.core.errors import ConfigError, DataError, unknown
 from frugalseg.core.files import cache_folder
 from frugalseg.core.progress import Progress, silent
-from frugalseg.data.class_map import mapped, read_class_map, told
+from frugalseg.data.class_map import told, view
 from frugalseg.data.coco import instances, panoptic, stuff
 from frugalseg.data.dataset import Dataset
 from frugalseg.data.layouts import (
@@ -99,14 +99,15 @@ def open_dataset(
 ) -> Dataset:
     """Open a folder in any layout that is known; "belt" is the embedded set.
 
-    `map` is a file that says which classes are seen as one (see `data.class_map`); what it does is
-    told through `progress`. The embedded set is drawn once, into a folder below `cache` (by default
-    the user's cache folder). For a folder of that name write "./belt".
+    `map` is a file that says which classes are seen as one, or the word "supercategories" (see
+    `data.class_map`); what it does is told through `progress`. The embedded set is drawn once, into
+    a folder below `cache` (by default the user's cache folder). For a folder of that name write
+    "./belt".
     """
     if map is not None:
-        class_map = read_class_map(Path(map))
+        seen_through = view(map)
         dataset = open_dataset(source, format=format, cache=cache, progress=progress)
-        dataset = mapped(dataset, class_map)
+        dataset = seen_through(dataset)
         progress("class map", 1, 1, told(dataset.labels.class_map))
         return dataset
     if source == BELT_NAME:

@@ -9,11 +9,14 @@ As YAML, either new names with the classes that they replace, or each class with
 As CSV, a line "class,new name" for each (`Aerosol,can`). "ignore" is no class: its pixels do not
 count. "*" stands for all classes that are not named but the background, which stays what it is
 unless it is named. Without "*", classes that are not named stay.
+
+The word "supercategories" in place of a file merges classes into the groups that the data set
+itself has them in, as COCO and TACO do.
 """
 
 import csv
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -29,6 +32,7 @@ from frugalseg.data.names import read_lines, read_yaml
 
 IGNORED = "ignore"
 REST = "*"
+SUPERCATEGORIES = "supercategories"
 
 log = logging.getLogger("frugalseg")
 
@@ -105,7 +109,9 @@ def read_class_map(path: Path) -> ClassMap:
     if path.suffix.lower() == ".csv":
         return ClassMap(_pairs_of_csv(path))
     if path.suffix.lower() not in {".yaml", ".yml"}:
-        raise ConfigError(f"{path}: a class map is a .yaml or a .csv file")
+        raise ConfigError(
+            f"{path}: a class map is a .yaml or a .csv file, or the word {SUPERCATEGORIES!r}"
+        )
     written = read_yaml(path)
     if all(isinstance(value, list) for value in written.values()):
         if strange := [m for members in written.values() for m in members if not _is_name(m)]:
@@ -117,6 +123,26 @@ def read_class_map(path: Path) -> ClassMap:
             f" both, and names are text; got {strange}"
         )
     return ClassMap(written)
+
+
+def view(source: str | Path) -> Callable[[Dataset], Dataset]:
+    """Read a class map, or the word "supercategories", to see a data set through once it is open.
+
+    Raises what `read_class_map` does.
+    """
+    if str(source) == SUPERCATEGORIES:
+        return by_supercategory
+    return partial(mapped, class_map=read_class_map(Path(source)))
+
+
+def by_supercategory(dataset: Dataset) -> Dataset:
+    """Return the data set with its own super-categories as classes; ConfigError without any."""
+    if not dataset.supercategories:
+        raise ConfigError(
+            f"{dataset.root}: its classes have no super-categories (COCO's annotation files can"
+            " tell some); name a file that maps them"
+        )
+    return merged(dataset, dataset.supercategories)
 
 
 def mapped(dataset: Dataset, class_map: ClassMap) -> Dataset:

@@ -1,7 +1,7 @@
 """Dataset: which files belong together, and how a label file becomes train ids."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +43,8 @@ class Dataset:
     """Samples by split ("train", "val", perhaps "test"), listed and matched but not decoded.
 
     `rasterise` turns the labels of a sample, given the (height, width) of its picture, into train
-    ids with 255 for ignore. It can be pickled, so that workers can have it.
+    ids with 255 for ignore. It can be pickled, so that workers can have it. `supercategories` are
+    groups of classes, where the data set itself has some.
     """
 
     root: Path
@@ -51,6 +52,7 @@ class Dataset:
     labels: LabelSpace
     splits: Mapping[str, Sequence[Sample]]
     rasterise: Rasterise
+    supercategories: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def split(self, name: str) -> Sequence[Sample]:
         """Give the samples of one split; a split that is absent or empty is an error."""

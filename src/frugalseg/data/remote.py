@@ -57,6 +57,8 @@ def _listed(source: str) -> tuple[Any, str, dict[str, dict[str, Any]]]:
         raise DataError(
             f"{source}: an address begins with s3://, gs:// or file://, got {protocol}://"
         )
+    if not source.partition("://")[2].strip("/"):
+        raise DataError(f"{source}: names no bucket; expected such as {protocol}://bucket/waste")
     extra = EXTRAS.get(protocol)
     core = require("fsspec.core", extra=extra)
     try:

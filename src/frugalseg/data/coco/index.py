@@ -124,6 +124,17 @@ class Index:
         return DataError(f"{self.path}: has changed since it was opened; open it again")
 
 
+def supercategories(categories: Sequence[Category]) -> dict[str, list[str]]:
+    """Give the categories below each super-category; one without stands for itself.
+
+    The dict is empty where no category has any.
+    """
+    below: dict[str, list[str]] = {}
+    for category in categories:
+        below.setdefault(category.supercategory or category.name, []).append(category.name)
+    return below if any(category.supercategory for category in categories) else {}
+
+
 def sample_name(file_name: str) -> str:
     """Make one word of the path of an image, without its suffix.
 

@@ -32,7 +32,7 @@ from frugalseg.core.errors import DataError, require
 from frugalseg.core.labels import LabelSpace
 from frugalseg.data.coco.cache import open_index, user_folder
 from frugalseg.data.coco.entries import shown
-from frugalseg.data.coco.index import Category, train_id_of
+from frugalseg.data.coco.index import Category, supercategories, train_id_of
 from frugalseg.data.coco.layout import Part, check_names, image_folders, open_parts, split_told
 from frugalseg.data.coco.regions import Runs, area, paint, read_region
 from frugalseg.data.dataset import Dataset, Sample, refuse
@@ -70,22 +70,8 @@ def read(root: Path, *, cache: Path | None = None) -> Dataset:
         labels=LabelSpace.of(names, background=0),
         splits=opened.splits,
         rasterise=partial(rasterise_regions, cache=cache, train_ids=train_ids),
+        supercategories=supercategories(categories),
     )
-
-
-def supercategories(root: Path, *, cache: Path | None = None) -> Mapping[str, list[str]]:
-    """Give the categories below each super-category; one without stands for itself.
-
-    Raises DataError as `read` does.
-    """
-    cache = cache or user_folder()
-    parts = _parts(root)
-    below: dict[str, list[str]] = {}
-    for category in _without_placeholder(
-        open_parts(root, parts, "instances", cache).categories, parts
-    ):
-        below.setdefault(category.supercategory or category.name, []).append(category.name)
-    return below
 
 
 def rasterise_regions(

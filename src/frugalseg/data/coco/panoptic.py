@@ -23,7 +23,7 @@ from frugalseg.core.errors import DataError
 from frugalseg.core.labels import IGNORE, LabelSpace
 from frugalseg.data.coco.cache import open_index, user_folder
 from frugalseg.data.coco.entries import shown
-from frugalseg.data.coco.index import train_id_of
+from frugalseg.data.coco.index import supercategories, train_id_of
 from frugalseg.data.coco.layout import Part, check_names, image_folders, open_parts, split_told
 from frugalseg.data.dataset import Dataset, Sample, refuse
 from frugalseg.imaging.read import read_color_mask
@@ -61,6 +61,7 @@ def read(root: Path, *, cache: Path | None = None) -> Dataset:
             cache=cache,
             train_ids={category.id: i for i, category in enumerate(opened.categories)},
         ),
+        supercategories=supercategories(opened.categories),
     )
 
 
