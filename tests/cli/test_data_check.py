@@ -22,9 +22,29 @@ def speck(tiny_folder: Path) -> Path:
 def test_findings_come_with_what_to_do(cli: Run, speck: Path, tmp_path: Path) -> None:
     ended = cli("data", "check", speck, "--sheet", tmp_path / "s.png", "-q")
     assert ended.code == 0
-    assert "1 region of one or two pixels: " in ended.out
+    assert "1 region of one or two pixels:" in ended.out
     assert "to do: look whether they are slips of the pen" in ended.out
     assert "regions  middle px" in ended.out
+
+
+def test_copies_stand_a_line_for_each_picture(cli: Run, tiny_folder: Path, tmp_path: Path) -> None:
+    for number in range(6):
+        Image.new("RGB", (96, 64)).save(tiny_folder / "images" / f"{number}.png")
+    ended = cli("data", "check", tiny_folder, "--sheet", tmp_path / "s.png", "-q")
+    [line] = [line for line in ended.out.splitlines() if "the same picture is in train" in line]
+    assert line.endswith(" val:")
+    below = ended.out.splitlines()[ended.out.splitlines().index(line) + 1]
+    assert below.startswith("    ")
+    assert below.count(" = ") == 5
+
+
+def test_a_sheet_or_a_page_that_is_a_folder_is_refused_before_the_work(
+    cli: Run, tiny_folder: Path, tmp_path: Path
+) -> None:
+    for flag in ("--sheet", "--html"):
+        ended = cli("data", "check", tiny_folder, flag, tmp_path, "-q")
+        assert ended.code == 2
+        assert "is a folder; name the file to write" in ended.err
 
 
 def test_json_has_the_findings(cli: Run, speck: Path, tmp_path: Path) -> None:

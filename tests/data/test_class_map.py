@@ -109,6 +109,7 @@ def test_every_form_of_the_file_says_the_same(
         ("map.yaml", "a: [1, 2]\n", "put into quotes"),
         ("map.yaml", "a: [box]\nb: [box]\n", "in two groups"),
         ("map.yaml", "- box\n", "expected lines of the form"),
+        ("map.yaml", "0: thing\n", r"put into quotes: \[0\]"),
         ("map.yaml", "a: [sky, road]\n", "names none of the classes ground, box, disc"),
     ],
 )

@@ -12,6 +12,9 @@ from frugalseg.cli.progress import shown
 from frugalseg.cli.tables import percent, table
 from frugalseg.core.errors import LISTED_PROBLEMS, ConfigError
 
+WIDE = 100  # characters of a line that is read at a glance
+SHOWN = 5  # groups of files
+
 if TYPE_CHECKING:
     from frugalseg.data.check.findings import Finding
     from frugalseg.data.check.report import DataReport
@@ -108,11 +111,23 @@ def _print_findings(title: str, findings: "Sequence[Finding]") -> None:
     for found in findings[:LISTED_PROBLEMS]:
         if told not in {"", found.todo}:
             print(f"    to do: {told}")
-        print(f"  {found.text}")
+        _print_finding(found)
         told = found.todo
     if (more := len(findings) - LISTED_PROBLEMS) > 0:
         print(f"  ... and {more} more")
     print(f"    to do: {told}")
+
+
+def _print_finding(found: "Finding") -> None:
+    """Print what was found: files of a few words behind it, more of them below, a line each."""
+    if len(found.text) <= WIDE or found.text == found.what:
+        print(f"  {found.text}")
+        return
+    print(f"  {found.what}:")
+    for group in found.groups[:SHOWN]:
+        print(f"    {' = '.join(map(str, group))}")
+    if (more := len(found.groups) - SHOWN) > 0:
+        print(f"    ... and {more} more")
 
 
 def _print_files(report: "DataReport", sheet: Path, html: Path | None) -> None:

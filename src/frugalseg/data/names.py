@@ -22,7 +22,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: not readable as YAML ({wrong})") from wrong
     if aliases:  # a few lines of them can stand for more than fits in memory
         raise DataError(f"{path}: *{aliases[0]} repeats another part; write that part out")
-    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+    if isinstance(values, dict) and (
+        strange := [key for key in values if not isinstance(key, str)]
+    ):
+        raise DataError(f"{path}: what stands before a colon is text; put into quotes: {strange}")
+    if not isinstance(values, dict):
         raise DataError(f"{path}: expected lines of the form 'key: value', such as 'names:'")
     return values
 

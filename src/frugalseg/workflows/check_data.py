@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from frugalseg.core.errors import DataError, require
+from frugalseg.core.errors import ConfigError, DataError, require
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.progress import Progress, silent
 from frugalseg.data.catalog import open_dataset
@@ -43,6 +43,9 @@ def check_data(
     """
     if html is not None:
         require("jinja2", extra="report")
+    for path in (sheet, html):
+        if path is not None and Path(path).is_dir():
+            raise ConfigError(f"{path} is a folder; name the file to write")
     size = None if input is None else InputSpec.parse(input).size
     dataset = open_dataset(data, format=format, map=map, progress=progress)
     report = check_dataset(dataset, input=size, progress=progress)
