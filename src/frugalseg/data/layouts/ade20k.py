@@ -21,7 +21,7 @@ from frugalseg.data.names import class_names, read_lines
 from frugalseg.data.tree import files_below, pairs
 from frugalseg.imaging.read import IMAGE_SUFFIXES
 
-SPLITS = {"training": "train", "validation": "val"}
+_SPLITS = {"training": "train", "validation": "val"}
 
 # objectInfo150.txt of the challenge (github.com/CSAILVision/sceneparsing), the first name of each.
 _NAMES = """
@@ -46,7 +46,7 @@ def detect(root: Path) -> bool:
     """Tell whether this is the layout of `root`."""
     return any(
         (root / "images" / folder).is_dir() and (root / "annotations" / folder).is_dir()
-        for folder in SPLITS
+        for folder in _SPLITS
     )
 
 
@@ -55,14 +55,14 @@ def read(root: Path) -> Dataset:
     labels, table = _classes(root)
     problems: list[str] = []
     splits = {}
-    for folder, split in SPLITS.items():
+    for folder, split in _SPLITS.items():
         images = files_below(root, root / "images" / folder, IMAGE_SUFFIXES, problems)
         masks = files_below(root, root / "annotations" / folder, IMAGE_SUFFIXES, problems)
         if images or masks:
             splits[split] = pairs(images, masks, problems, place=f"annotations/{folder}/*.png")
     refuse(root, problems)
     if not splits:
-        raise DataError(f"{root}: no images in images/{' or images/'.join(SPLITS)}")
+        raise DataError(f"{root}: no images in images/{' or images/'.join(_SPLITS)}")
     return Dataset(
         root=root,
         format="ade20k",

@@ -16,8 +16,7 @@ from frugalseg.data.colors import VOID_NAMES
 from frugalseg.data.dataset import Dataset, Sample, match_masks, rasterise_mask, refuse
 from frugalseg.data.layouts.folder import from_yaml
 from frugalseg.data.names import read_lines
-
-SPLITS = ("train", "val", "test")
+from frugalseg.data.split import SPLITS
 
 _VOID = 11
 _STANDARD: dict[str, Color] = {

@@ -23,7 +23,6 @@ from frugalseg.core.errors import DataError
 from frugalseg.core.labels import Color, LabelSpace
 from frugalseg.data.colors import color_classes, rasteriser
 from frugalseg.data.dataset import ColorTable, Dataset, Sample, refuse
-from frugalseg.data.layouts.folder import SPLIT_FOLDERS, divided
 from frugalseg.data.layouts.voc import (
     image_and_mask_files,
     listed,
@@ -32,6 +31,7 @@ from frugalseg.data.layouts.voc import (
     require_samples,
 )
 from frugalseg.data.names import read_lines
+from frugalseg.data.split import SPLIT_FOLDERS, divided
 
 _ROW = re.compile(r"(.+?):([0-9]{1,3}),([0-9]{1,3}),([0-9]{1,3})(:[^:]*:[^:]*)?")
 _UNMASKED = (

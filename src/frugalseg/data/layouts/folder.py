@@ -20,7 +20,6 @@ What the values of the masks mean stands in `labels.yaml` (below), or as one nam
 `classes.txt`.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -43,16 +42,8 @@ from frugalseg.data.dataset import (
 )
 from frugalseg.data.layouts.yolo import has_masks
 from frugalseg.data.names import background_of, class_names, read_lines, read_yaml
+from frugalseg.data.split import SPLIT_FOLDERS, divided
 from frugalseg.imaging.read import has_colors, read_color_mask, read_mask
-
-SPLIT_FOLDERS = {
-    "train": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-}
-VAL_EVERY = 5
 
 _KEYS = ("names", "values", "ignore", "colors", "background", "reduce_zero_label")
 _MAX_VALUE = 255
@@ -106,23 +97,6 @@ def _splits(root: Path) -> dict[str, tuple[Sample, ...]]:
     if not any((loose, *splits.values())):
         raise DataError(f"{root}: no images in {images} (JPEG, PNG, BMP or WebP)")
     return splits or divided(loose)
-
-
-def divided(samples: tuple[Sample, ...]) -> dict[str, tuple[Sample, ...]]:
-    """Split by the hash of the names: every fifth is for validation, whatever is added later."""
-    hashes = {s.name: _hash(s.name) for s in samples}
-    val = {name for name, number in hashes.items() if number % VAL_EVERY == 0}
-    if len(samples) > 1 and len(val) in {0, len(samples)}:
-        val = {min(hashes, key=lambda name: hashes[name])}
-    return {
-        "train": tuple(s for s in samples if s.name not in val),
-        "val": tuple(s for s in samples if s.name in val),
-    }
-
-
-def _hash(name: str) -> int:
-    data = name.encode(errors="surrogateescape")  # a name on disk need not be UTF-8
-    return int(hashlib.sha256(data).hexdigest(), 16)
 
 
 def declared(root: Path) -> tuple[LabelSpace, ColorTable] | None:

@@ -28,8 +28,8 @@ import numpy as np
 from frugalseg.core.errors import ConfigError, DataError, unknown
 from frugalseg.core.labels import IGNORE, LabelSpace, palette
 from frugalseg.data.dataset import Dataset, Sample, match_masks, rasterise_mask, refuse
-from frugalseg.data.layouts.folder import SPLIT_FOLDERS, divided
 from frugalseg.data.names import background_of, read_yaml
+from frugalseg.data.split import SPLIT_FOLDERS, divided
 from frugalseg.imaging.read import read_mask
 
 MAX_JSON_BYTES = 1 << 30

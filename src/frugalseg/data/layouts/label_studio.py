@@ -41,7 +41,6 @@ from numpy.typing import NDArray
 from frugalseg.core.errors import DataError
 from frugalseg.core.labels import IGNORE, LabelSpace
 from frugalseg.data.dataset import Dataset, Sample, refuse
-from frugalseg.data.layouts.folder import divided
 from frugalseg.data.layouts.huggingface import class_label, head, inside, noted, read_json, shown
 from frugalseg.data.layouts.label_studio_pictures import picture_of, pictures_by_name
 from frugalseg.data.layouts.labelme import (
@@ -53,6 +52,7 @@ from frugalseg.data.layouts.labelme import (
 )
 from frugalseg.data.names import class_names, read_lines
 from frugalseg.data.shapes.brush import decode_brush
+from frugalseg.data.split import divided
 from frugalseg.imaging.read import read_mask
 
 _TASKS = "tasks.csv"

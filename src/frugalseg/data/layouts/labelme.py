@@ -34,10 +34,10 @@ from PIL.PngImagePlugin import PngImageFile
 from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.core.labels import IGNORE, LabelSpace
 from frugalseg.data.dataset import Dataset, Sample, refuse
-from frugalseg.data.layouts.folder import SPLIT_FOLDERS, divided
 from frugalseg.data.layouts.huggingface import class_label, head, inside, noted, read_json, shown
 from frugalseg.data.names import BACKGROUND, class_names, read_lines
 from frugalseg.data.shapes.polygons import MOST_CROSSINGS, fill
+from frugalseg.data.split import SPLIT_FOLDERS, divided
 from frugalseg.imaging.read import IMAGE_SUFFIXES, MAX_PIXELS, MAX_SIDE
 
 MARGIN = 0.01  # of a side: how far a point may lie outside, as in the layout "yolo"

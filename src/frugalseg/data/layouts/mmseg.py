@@ -21,14 +21,9 @@ import numpy as np
 from frugalseg.core.errors import DataError
 from frugalseg.core.labels import IGNORE, LabelSpace
 from frugalseg.data.dataset import ColorTable, Dataset, Sample, refuse
-from frugalseg.data.layouts.folder import (
-    SPLIT_FOLDERS,
-    declared,
-    found,
-    rasterise,
-    refuse_stretched,
-)
+from frugalseg.data.layouts.folder import declared, found, rasterise, refuse_stretched
 from frugalseg.data.names import read_yaml
+from frugalseg.data.split import SPLIT_FOLDERS
 from frugalseg.data.tree import files_below, pairs, spread
 from frugalseg.imaging.read import IMAGE_SUFFIXES, has_colors, read_mask
 

@@ -15,10 +15,10 @@ from frugalseg.core.labels import LabelSpace
 from frugalseg.data.dataset import Dataset, Sample, files_by_stem, rasterise_mask, refuse
 from frugalseg.data.layouts.huggingface import leaving
 from frugalseg.data.names import background_of, class_names, read_lines
+from frugalseg.data.split import SPLITS
 from frugalseg.imaging.read import IMAGE_SUFFIXES, MASK_SUFFIXES, has_colors
 
 _NAMES = ("background", "aluminium", "carton", "bottle", "nylon")
-_SPLITS = ("train", "val", "test")
 
 
 def detect(root: Path) -> bool:
@@ -38,7 +38,7 @@ def read(root: Path) -> Dataset:
     problems: list[str] = []
     splits = {
         split: _samples(root, split, problems)
-        for split in _SPLITS
+        for split in SPLITS
         if (root / split).is_dir() or (root / "labels" / split).is_dir()
     }
     refuse(root, problems)

@@ -31,8 +31,8 @@ from frugalseg.data.layouts.huggingface import (
 )
 from frugalseg.data.layouts.yolo import has_masks, named_folder
 from frugalseg.data.names import background_of, class_names, read_yaml
+from frugalseg.data.split import SPLITS, folders_of
 
-_SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 _IGNORED = "ignore_label"
 
 
@@ -103,9 +103,9 @@ def _splits(root: Path, written: dict[str, Any]) -> dict[str, tuple[Sample, ...]
     path = root / "data.yaml"
     problems: list[str] = []
     splits: dict[str, tuple[Sample, ...]] = {}
-    for split, keys in _SPLITS.items():
+    for split in SPLITS:
         samples: dict[str, Sample] = {}
-        for images in _image_folders(root, written, keys, problems):
+        for images in _image_folders(root, written, folders_of(split), problems):
             masks = _mask_folder(root, images, written.get("masks_dir", "masks"))
             if masks is None:
                 name = shown(written.get("masks_dir", "masks"))

@@ -28,12 +28,11 @@ import numpy as np
 from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.core.labels import IGNORE, Color, LabelSpace
 from frugalseg.data.dataset import ColorTable, Dataset, Sample, refuse
-from frugalseg.data.layouts.folder import divided, from_yaml, rasterise, refuse_stretched
+from frugalseg.data.layouts.folder import from_yaml, rasterise, refuse_stretched
 from frugalseg.data.names import class_names, read_lines
+from frugalseg.data.split import SPLITS, divided
 from frugalseg.data.tree import files_below, is_lossy, pairs, plain, spread
 from frugalseg.imaging.read import IMAGE_SUFFIXES, has_colors, read_color_mask, read_mask
-
-SPLITS = ("train", "val", "test")
 
 _NAMES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair",
