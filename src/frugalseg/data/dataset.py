@@ -1,6 +1,6 @@
 """Dataset: which files belong together, and how a label file becomes train ids."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +10,6 @@ from numpy.typing import NDArray
 from frugalseg.core.errors import DataError
 from frugalseg.core.labels import Color, LabelSpace
 from frugalseg.imaging.read import (
-    IMAGE_SUFFIXES,
-    LOSSY,
-    MASK_SUFFIXES,
     read_image,
     read_mask,
     read_resized,
@@ -120,53 +117,6 @@ def from_colors(mask_HWC: NDArray[np.uint8], path: Path, table: ColorTable) -> N
         shown = ", ".join(str(color) for color in strange[:5].tolist())
         raise DataError(f"{path}: {len(strange)} undeclared mask colours: {shown}")
     return labels_HW
-
-
-def files_by_stem(
-    folder: Path, suffixes: Collection[str], problems: list[str], *, root: Path | None = None
-) -> dict[str, Path]:
-    """List the files of one folder by stem, sorted; two of the same stem are a problem.
-
-    Hidden files and other kinds of file are passed over (`data check` names them). Links to files
-    outside `root` are problems, if it is given.
-    """
-    files: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.name.startswith(".") or path.suffix.lower() not in suffixes:
-            continue
-        if not path.is_file():
-            problems.append(f"{path}: not a file, or a link to none")
-        elif root and path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
-            problems.append(f"{path}: a link that leaves the data set; put the file here instead")
-        elif path.stem in files:
-            problems.append(
-                f"{path}: same name as {files[path.stem].name}; keep one of them"
-                " or rename it together with its label"
-            )
-        else:
-            files[path.stem] = path
-    return files
-
-
-def match_masks(
-    images: Path, masks: Path, problems: list[str], *, root: Path | None = None
-) -> tuple[Sample, ...]:
-    """Match two folders by stem; a file without partner is a problem, as is a lossy mask."""
-    image_by_stem = files_by_stem(images, IMAGE_SUFFIXES, problems, root=root)
-    mask_by_stem = files_by_stem(masks, IMAGE_SUFFIXES, problems, root=root)
-    for stem, path in image_by_stem.items():
-        if stem not in mask_by_stem:
-            problems.append(f"{path}: no mask; expected {masks / stem}.png")
-    for stem, path in mask_by_stem.items():
-        if stem not in image_by_stem:
-            problems.append(f"{path}: no image for this mask in {images}")
-        if path.suffix.lower() not in MASK_SUFFIXES:
-            problems.append(f"{path}: {LOSSY}")
-    return tuple(
-        Sample(name=stem, image=path, label=mask_by_stem[stem])
-        for stem, path in image_by_stem.items()
-        if stem in mask_by_stem
-    )
 
 
 def refuse(root: Path, problems: Sequence[str]) -> None:

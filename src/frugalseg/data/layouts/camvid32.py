@@ -31,10 +31,10 @@ from frugalseg.core.errors import DataError
 from frugalseg.core.labels import IGNORE, Color, LabelSpace
 from frugalseg.data.colors import color_classes
 from frugalseg.data.dataset import ColorTable, Dataset, Sample, from_colors, refuse
+from frugalseg.data.files import files_below, pairs
 from frugalseg.data.layouts.folder import from_yaml, rasterise
-from frugalseg.data.names import read_lines
 from frugalseg.data.split import SPLITS, divided
-from frugalseg.data.tree import files_below, pairs
+from frugalseg.data.text import read_lines
 from frugalseg.imaging.read import IMAGE_SUFFIXES, read_color_mask
 
 _PICTURES, _MASKS = "701_StillsRaw_full", "LabeledApproved_full"

@@ -30,8 +30,8 @@ from frugalseg.data.layouts.voc import (
     paired,
     require_samples,
 )
-from frugalseg.data.names import read_lines
 from frugalseg.data.split import SPLIT_FOLDERS, divided
+from frugalseg.data.text import read_lines
 
 _ROW = re.compile(r"(.+?):([0-9]{1,3}),([0-9]{1,3}),([0-9]{1,3})(:[^:]*:[^:]*)?")
 _UNMASKED = (

@@ -31,18 +31,12 @@ from numpy.typing import NDArray
 
 from frugalseg.core.errors import DataError, unknown
 from frugalseg.core.labels import IGNORE, Color, LabelSpace, palette
-from frugalseg.data.dataset import (
-    ColorTable,
-    Dataset,
-    Sample,
-    from_colors,
-    match_masks,
-    rasterise_mask,
-    refuse,
-)
+from frugalseg.data.dataset import ColorTable, Dataset, Sample, from_colors, rasterise_mask, refuse
+from frugalseg.data.files import match_masks
 from frugalseg.data.layouts.yolo import has_masks
-from frugalseg.data.names import background_of, class_names, read_lines, read_yaml
+from frugalseg.data.names import background_of, class_names
 from frugalseg.data.split import SPLIT_FOLDERS, divided
+from frugalseg.data.text import read_list, read_yaml
 from frugalseg.imaging.read import has_colors, read_color_mask, read_mask
 
 _KEYS = ("names", "values", "ignore", "colors", "background", "reduce_zero_label")
@@ -107,7 +101,7 @@ def declared(root: Path) -> tuple[LabelSpace, ColorTable] | None:
     path = root / "classes.txt"
     if not path.is_file():
         return None
-    names = class_names(_lines(path), path)
+    names = class_names(read_list(path), path)
     return LabelSpace.of(names, background=background_of(names)), ()
 
 
@@ -117,7 +111,10 @@ def from_yaml(path: Path) -> tuple[LabelSpace, ColorTable]:
     if strange := [key for key in written if key not in _KEYS]:
         raise DataError(f"{path}: {unknown('key', strange[0], _KEYS)}")
     values = _value_names(written.get("values"), path)
-    default_names = list(dict.fromkeys(values.values())) or _lines(path.with_name("classes.txt"))
+    listed = path.with_name("classes.txt")
+    default_names = list(dict.fromkeys(values.values()))
+    if not default_names and listed.is_file():
+        default_names = read_list(listed)
     names = class_names(written.get("names", default_names), path)
     if strangers := sorted(set(values.values()) - set(names)):
         raise DataError(f"{path}: values name classes that are not in names: {strangers}")
@@ -143,10 +140,6 @@ def from_yaml(path: Path) -> tuple[LabelSpace, ColorTable]:
     if len({color for color, _ in table}) < len(table):
         raise DataError(f"{path}: two classes have the same colour, or it is also ignored")
     return labels, tuple(table)
-
-
-def _lines(path: Path) -> list[str]:
-    return [line.strip() for line in read_lines(path) if line.strip()] if path.is_file() else []
 
 
 def _first_class(written: Mapping[str, Any], path: Path) -> int:

@@ -21,10 +21,10 @@ import numpy as np
 from frugalseg.core.errors import DataError
 from frugalseg.core.labels import IGNORE, LabelSpace
 from frugalseg.data.dataset import ColorTable, Dataset, Sample, refuse
+from frugalseg.data.files import files_below, pairs, spread
 from frugalseg.data.layouts.folder import declared, found, rasterise, refuse_stretched
-from frugalseg.data.names import read_yaml
 from frugalseg.data.split import SPLIT_FOLDERS
-from frugalseg.data.tree import files_below, pairs, spread
+from frugalseg.data.text import read_yaml
 from frugalseg.imaging.read import IMAGE_SUFFIXES, has_colors, read_mask
 
 _LOOKED_AT = 32

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.core.labels import LabelSpace, palette
-from frugalseg.data.dataset import Dataset, Sample, files_by_stem, rasterise_mask, refuse
-from frugalseg.data.layouts.huggingface import class_label, head, leaving
-from frugalseg.data.names import background_of, read_lines
+from frugalseg.data.dataset import Dataset, Sample, rasterise_mask, refuse
+from frugalseg.data.files import files_by_stem, leaving
+from frugalseg.data.names import background_of, class_label
 from frugalseg.data.split import SPLIT_FOLDERS
+from frugalseg.data.text import head, read_lines
 from frugalseg.imaging.read import IMAGE_SUFFIXES, LOSSY, MASK_SUFFIXES
 
 _FOLDERS = ("train", "valid", "test")

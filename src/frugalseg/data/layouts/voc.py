@@ -28,10 +28,11 @@ import numpy as np
 from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.core.labels import IGNORE, Color, LabelSpace
 from frugalseg.data.dataset import ColorTable, Dataset, Sample, refuse
+from frugalseg.data.files import files_below, is_lossy, pairs, plain, spread
 from frugalseg.data.layouts.folder import from_yaml, rasterise, refuse_stretched
-from frugalseg.data.names import class_names, read_lines
+from frugalseg.data.names import class_names
 from frugalseg.data.split import SPLITS, divided
-from frugalseg.data.tree import files_below, is_lossy, pairs, plain, spread
+from frugalseg.data.text import read_lines, read_list
 from frugalseg.imaging.read import IMAGE_SUFFIXES, has_colors, read_color_mask, read_mask
 
 _NAMES = (
@@ -207,7 +208,7 @@ def _declared(top: Path) -> tuple[LabelSpace, ColorTable] | None:
     path = top / "class_names.txt"
     if not path.is_file():
         return None
-    names = class_names([line.strip() for line in read_lines(path) if line.strip()], path)
+    names = class_names(read_list(path), path)
     background = names.index("_background_") if "_background_" in names else None
     colors = [voc_color(value) for value in range(len(names))]
     try:

@@ -22,10 +22,12 @@ from numpy.typing import NDArray
 
 from frugalseg.core.errors import DataError
 from frugalseg.core.labels import LabelSpace
-from frugalseg.data.dataset import Dataset, Sample, files_by_stem, refuse
-from frugalseg.data.names import BACKGROUND, class_names, read_lines, read_yaml
+from frugalseg.data.dataset import Dataset, Sample, refuse
+from frugalseg.data.files import files_by_stem
+from frugalseg.data.names import BACKGROUND, class_names
 from frugalseg.data.shapes.polygons import fill
 from frugalseg.data.split import SPLITS, folders_of
+from frugalseg.data.text import read_lines, read_yaml
 from frugalseg.imaging.read import IMAGE_SUFFIXES
 
 _MARGIN = 0.01
