@@ -1,4 +1,4 @@
-"""Dataset: which files belong together, and how a label file becomes train ids."""
+"""Dataset: which files belong together, and what turns a label file into train ids."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frugalseg.core.errors import DataError
-from frugalseg.core.labels import Color, LabelSpace
+from frugalseg.core.labels import LabelSpace
 from frugalseg.imaging.read import (
     read_image,
-    read_mask,
     read_resized,
 )
 from frugalseg.imaging.resize import resize_labels
@@ -30,7 +29,6 @@ class Sample:
     item: int = -1
 
 
-ColorTable = tuple[tuple[Color, int], ...]  # colours on disk, and the train id of each
 Rasterise = Callable[[Sample, tuple[int, int]], NDArray[np.uint8]]
 
 
@@ -73,72 +71,11 @@ class Dataset:
         return image_HWC, labels_HW if size is None else resize_labels(labels_HW, size)
 
 
-def rasterise_mask(
-    sample: Sample, _size: tuple[int, int], *, labels: LabelSpace
-) -> NDArray[np.uint8]:
-    """Read a mask of values as train ids, at its own size; the picture's does not matter."""
-    return to_train_ids(read_mask(sample.label), sample.label, labels=labels)
-
-
-def to_train_ids(
-    values_HW: NDArray[np.uint8], path: Path, *, labels: LabelSpace
-) -> NDArray[np.uint8]:
-    """Map values on disk to train ids; refuses values that the label space does not declare.
-
-    >>> labels = LabelSpace.of(["sky", "road"], ignore_on_disk=[11])
-    >>> to_train_ids(np.array([[1, 11]], np.uint8), Path("a.png"), labels=labels).tolist()
-    [[1, 255]]
-    """
-    # Bytes are translated ten times as fast as an array is indexed.
-    content, declared = values_HW.tobytes(), labels.from_disk
-    if content.translate(None, bytes(declared)):
-        strange = ", ".join(map(str, sorted(set(content) - set(declared))))
-        raise DataError(
-            f"{path}: undeclared mask values {strange}; declared are {ranges(declared)}"
-        )
-    if all(value == train_id for value, train_id in declared.items()):
-        return values_HW
-    table = bytes(declared.get(value, 0) for value in range(256))
-    writable = bytearray(content.translate(table))
-    return np.frombuffer(writable, np.uint8).reshape(values_HW.shape)
-
-
-def from_colors(mask_HWC: NDArray[np.uint8], path: Path, table: ColorTable) -> NDArray[np.uint8]:
-    """Map colours (HxWx3) to train ids (HxW); refuses colours that the table does not declare."""
-    codes_HW = mask_HWC.astype(np.int32) @ np.array([65536, 256, 1], dtype=np.int32)
-    labels_HW = np.zeros(codes_HW.shape, dtype=np.uint8)
-    known_HW = np.zeros(codes_HW.shape, dtype=np.bool_)
-    for (red, green, blue), label in table:
-        here_HW = codes_HW == (red << 16 | green << 8 | blue)
-        labels_HW[here_HW] = label
-        known_HW |= here_HW
-    if not known_HW.all():
-        strange = np.unique(mask_HWC[~known_HW], axis=0)
-        shown = ", ".join(str(color) for color in strange[:5].tolist())
-        raise DataError(f"{path}: {len(strange)} undeclared mask colours: {shown}")
-    return labels_HW
-
-
 def refuse(root: Path, problems: Sequence[str]) -> None:
     """Raise all problems together, if there are any."""
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise DataError(f"{root}: {count} in this data set", problems)
-
-
-def ranges(values: Mapping[int, int] | set[int]) -> str:
-    """Write numbers briefly.
-
-    >>> ranges({0, 1, 2, 255})
-    '0-2, 255'
-    """
-    parts: list[list[int]] = []
-    for value in sorted(values):
-        if parts and parts[-1][-1] == value - 1:
-            parts[-1] = [parts[-1][0], value]
-        else:
-            parts.append([value])
-    return ", ".join("-".join(map(str, part)) for part in parts)
 
 
 def _other_size(sample: Sample, mask: tuple[int, ...], image: tuple[int, int]) -> str:

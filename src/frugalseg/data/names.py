@@ -8,6 +8,9 @@ from frugalseg.core.errors import DataError
 from frugalseg.data.text import shown
 
 BACKGROUND = "background"
+LABELME_BACKGROUND = "_background_"  # in labelme, and in the VOC trees that its script writes
+VOID_NAMES = frozenset({"void", "unlabelled", "unlabeled", "ignore", "ignored"})
+"""What does not count, in small letters."""
 
 
 def class_names(names: object, path: Path) -> tuple[str, ...]:

@@ -15,9 +15,10 @@ from pathlib import Path
 
 from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.core.labels import IGNORE, LabelSpace, palette
-from frugalseg.data.dataset import ColorTable, Dataset, refuse
+from frugalseg.data.dataset import Dataset, refuse
 from frugalseg.data.files import files_below, pairs
-from frugalseg.data.layouts.folder import from_yaml, rasterise
+from frugalseg.data.labels_yaml import from_yaml
+from frugalseg.data.masks import ColorTable, rasterise
 from frugalseg.data.names import class_names
 from frugalseg.data.text import read_lines
 from frugalseg.imaging.read import IMAGE_SUFFIXES

@@ -20,9 +20,10 @@ from pathlib import Path
 
 from frugalseg.core.errors import DataError
 from frugalseg.core.labels import IGNORE, Color, LabelSpace
-from frugalseg.data.dataset import ColorTable, Dataset, Sample, refuse
+from frugalseg.data.dataset import Dataset, Sample, refuse
 from frugalseg.data.files import cut, files_below, pairs, spread
-from frugalseg.data.layouts.folder import from_yaml, rasterise
+from frugalseg.data.labels_yaml import from_yaml
+from frugalseg.data.masks import ColorTable, rasterise
 from frugalseg.data.split import SPLITS
 from frugalseg.imaging.read import IMAGE_SUFFIXES
 

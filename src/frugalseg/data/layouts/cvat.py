@@ -22,7 +22,7 @@ from pathlib import Path
 from frugalseg.core.errors import DataError
 from frugalseg.core.labels import Color, LabelSpace
 from frugalseg.data.colors import color_classes, rasteriser
-from frugalseg.data.dataset import ColorTable, Dataset, Sample, refuse
+from frugalseg.data.dataset import Dataset, Sample, refuse
 from frugalseg.data.layouts.voc import (
     image_and_mask_files,
     listed,
@@ -30,6 +30,7 @@ from frugalseg.data.layouts.voc import (
     paired,
     require_samples,
 )
+from frugalseg.data.masks import ColorTable
 from frugalseg.data.split import SPLIT_FOLDERS, divided
 from frugalseg.data.text import read_lines
 

@@ -8,32 +8,28 @@
 ImageSegmentationDirectory. The values of a mask are ids of `id2label.json`, with or without gaps;
 others are refused, but for 255: unless it has a name of its own, it does not count.
 
-An id other than 255 that is called "unlabeled", "unlabelled", "void" or "ignore" is a class to some
-and does not count to others. So it is refused until a `labels.yaml` says which:
+An id other than 255 that is called "unlabeled", "unlabelled", "void", "ignore" or "ignored" is a
+class to some and does not count to others. So it is refused until a `labels.yaml` says which:
 
     ignore: [0]                                # does not count; or [], a class like the others
 """
 
-import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from frugalseg.core.errors import ConfigError, DataError, unknown
 from frugalseg.core.labels import IGNORE, LabelSpace, palette
-from frugalseg.data.dataset import Dataset, Sample, rasterise_mask, refuse
+from frugalseg.data.dataset import Dataset, Sample, refuse
 from frugalseg.data.files import match_inside
-from frugalseg.data.names import background_of, class_label
+from frugalseg.data.masks import rasterise_mask, refuse_two_values
+from frugalseg.data.names import VOID_NAMES, background_of, class_label
 from frugalseg.data.split import SPLIT_FOLDERS, divided
 from frugalseg.data.text import read_json, read_yaml, shown
-from frugalseg.imaging.read import read_mask
 
 _NAMES = "id2label.json"
 _IMAGES = ("images", "data")
 _LABELS = ("labels", "annotations")
-_VOID_NAMES = frozenset({"unlabeled", "unlabelled", "void", "ignore"})
 
 
 def detect(root: Path) -> bool:
@@ -60,21 +56,6 @@ def read(root: Path) -> Dataset:
         splits=splits,
         rasterise=partial(rasterise_mask, labels=labels),
     )
-
-
-def refuse_two_values(masks: Sequence[Path], remedy: str) -> None:
-    """Refuse masks of 0 and 255 alone; in a sound data set the first mask or so clears it."""
-    seen: set[int] = set()
-    for mask in masks:
-        with contextlib.suppress(DataError):  # it is told when it is loaded, with all others
-            seen |= set(np.unique(read_mask(mask)).tolist())
-        if seen - {0, IGNORE}:
-            return
-    if IGNORE in seen:
-        raise DataError(
-            f"{masks[0].parent}: masks hold only the values 0 and {IGNORE}, and {IGNORE} is"
-            f" ignored, so that one class alone remains; {remedy}"
-        )
 
 
 def _folders(root: Path) -> tuple[Path, Path] | None:
@@ -105,7 +86,7 @@ def _label_space(names: dict[int, str], ignored: set[int] | None, path: Path) ->
     if ignored is None:
         _refuse_void(names, path)
         ignored = set()
-    if names.get(IGNORE, "ignore").lower() in _VOID_NAMES:
+    if names.get(IGNORE, "ignore").lower() in VOID_NAMES:
         ignored = {*ignored, IGNORE}
     kept = [number for number in sorted(names) if number not in ignored]
     try:
@@ -159,7 +140,7 @@ def _ignored(path: Path) -> set[int] | None:
 
 
 def _refuse_void(names: Mapping[int, str], path: Path) -> None:
-    void = [n for n, name in names.items() if name.lower() in _VOID_NAMES and n != IGNORE]
+    void = [n for n, name in names.items() if name.lower() in VOID_NAMES and n != IGNORE]
     if void:
         raise DataError(
             f"{path}: id {void[0]} is called {names[void[0]]!r}; write into"

@@ -35,7 +35,7 @@ from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.core.labels import IGNORE, LabelSpace
 from frugalseg.data.dataset import Dataset, Sample, refuse
 from frugalseg.data.files import inside
-from frugalseg.data.names import BACKGROUND, class_label, class_names
+from frugalseg.data.names import BACKGROUND, LABELME_BACKGROUND, class_label, class_names
 from frugalseg.data.shapes.polygons import MOST_CROSSINGS, fill
 from frugalseg.data.split import SPLIT_FOLDERS, divided
 from frugalseg.data.text import head, noted, read_json, read_list, shown
@@ -44,7 +44,7 @@ from frugalseg.imaging.read import IMAGE_SUFFIXES, MAX_PIXELS, MAX_SIDE
 MARGIN = 0.01  # of a side: how far a point may lie outside, as in the layout "yolo"
 
 _IGNORED = "__ignore__"
-_BACKGROUNDS = (BACKGROUND, "_background_")
+_BACKGROUNDS = (BACKGROUND, LABELME_BACKGROUND)
 _TRIED = 64  # JSON files that are looked for beside their picture
 _MIN_CORNERS = 3
 _PNG = b"\x89PNG\r\n\x1a\n"

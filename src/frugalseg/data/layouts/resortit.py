@@ -12,8 +12,9 @@ from pathlib import Path
 
 from frugalseg.core.errors import DataError
 from frugalseg.core.labels import LabelSpace
-from frugalseg.data.dataset import Dataset, Sample, rasterise_mask, refuse
+from frugalseg.data.dataset import Dataset, Sample, refuse
 from frugalseg.data.files import files_by_stem, leaving
+from frugalseg.data.masks import rasterise_mask
 from frugalseg.data.names import background_of, class_names
 from frugalseg.data.split import SPLITS
 from frugalseg.data.text import read_list

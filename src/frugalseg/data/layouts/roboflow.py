@@ -14,8 +14,9 @@ from pathlib import Path
 
 from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.core.labels import LabelSpace, palette
-from frugalseg.data.dataset import Dataset, Sample, rasterise_mask, refuse
+from frugalseg.data.dataset import Dataset, Sample, refuse
 from frugalseg.data.files import files_by_stem, leaving
+from frugalseg.data.masks import rasterise_mask
 from frugalseg.data.names import background_of, class_label
 from frugalseg.data.split import SPLIT_FOLDERS
 from frugalseg.data.text import head, read_lines

@@ -22,10 +22,10 @@ from typing import Any
 
 from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.core.labels import IGNORE, LabelSpace, palette
-from frugalseg.data.dataset import Dataset, Sample, rasterise_mask, refuse
+from frugalseg.data.dataset import Dataset, Sample, refuse
 from frugalseg.data.files import inside, match_inside
-from frugalseg.data.layouts.huggingface import refuse_two_values
 from frugalseg.data.layouts.yolo import has_masks, named_folder
+from frugalseg.data.masks import rasterise_mask, refuse_two_values
 from frugalseg.data.names import background_of, class_names
 from frugalseg.data.split import SPLITS, folders_of
 from frugalseg.data.text import read_yaml, shown

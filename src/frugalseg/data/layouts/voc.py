@@ -27,10 +27,11 @@ import numpy as np
 
 from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.core.labels import IGNORE, Color, LabelSpace
-from frugalseg.data.dataset import ColorTable, Dataset, Sample, refuse
+from frugalseg.data.dataset import Dataset, Sample, refuse
 from frugalseg.data.files import files_below, is_lossy, pairs, plain, spread
-from frugalseg.data.layouts.folder import from_yaml, rasterise, refuse_stretched
-from frugalseg.data.names import class_names
+from frugalseg.data.labels_yaml import from_yaml
+from frugalseg.data.masks import ColorTable, rasterise, refuse_stretched
+from frugalseg.data.names import LABELME_BACKGROUND, class_names
 from frugalseg.data.split import SPLITS, divided
 from frugalseg.data.text import read_lines, read_list
 from frugalseg.imaging.read import IMAGE_SUFFIXES, has_colors, read_color_mask, read_mask
@@ -61,8 +62,7 @@ def read(root: Path) -> Dataset:
     labels, table = known or _standard()
     if not known:
         _refuse_other_palettes(root, spread(every, _LOOKED_AT), labels)
-    if labels.from_disk.get(IGNORE) == IGNORE and labels.num_classes > 1:
-        refuse_stretched(top, [sample.label for sample in every], table)
+    refuse_stretched(top, [sample.label for sample in every], labels, table)
     return Dataset(
         root=root,
         format="voc",
@@ -209,7 +209,7 @@ def _declared(top: Path) -> tuple[LabelSpace, ColorTable] | None:
     if not path.is_file():
         return None
     names = class_names(read_list(path), path)
-    background = names.index("_background_") if "_background_" in names else None
+    background = names.index(LABELME_BACKGROUND) if LABELME_BACKGROUND in names else None
     colors = [voc_color(value) for value in range(len(names))]
     try:
         return LabelSpace.of(names, colors=colors, background=background), ()
