@@ -109,7 +109,7 @@ def test_missing_masks_are_listed(tmp_path: Path) -> None:
 def test_real_camvid_has_its_counts_and_opens_without_decoding(
     real_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("frugalseg.data.dataset.read_mask", None)
+    monkeypatch.setattr("frugalseg.data.masks.read_mask", None)
     dataset = camvid.read(real_data / "camvid")
     assert {name: len(s) for name, s in dataset.splits.items()} == {"train": 367, "val": 101}
     assert dataset.labels.from_disk[11] == 255

@@ -161,6 +161,13 @@ def test_folders_are_found_as_users_write_them(tmp_path: Path, text: str, images
     assert dataset.load(dataset.split("train")[0])[1].any()
 
 
+@pytest.mark.parametrize("name", ["val", "valid", "validation"])
+def test_the_folder_of_the_validation_split_has_several_names(tmp_path: Path, name: str) -> None:
+    put(tmp_path, "a", LEFT_HALF, f"images/{name}")
+    declare(tmp_path)
+    assert [sample.name for sample in yolo.read(tmp_path).split("val")] == ["a"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

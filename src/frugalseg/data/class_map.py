@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from frugalseg.core.errors import ConfigError, unknown
 from frugalseg.core.labels import IGNORE, LabelSpace
 from frugalseg.data.dataset import Dataset, Rasterise, Sample
-from frugalseg.data.names import read_lines, read_yaml
+from frugalseg.data.text import read_lines, read_yaml
 
 IGNORED = "ignore"
 REST = "*"

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.core.labels import IGNORE, Color, LabelSpace
-from frugalseg.data.dataset import ColorTable, Rasterise, Sample, from_colors
-from frugalseg.data.names import BACKGROUND, background_of, class_names
+from frugalseg.data.dataset import Rasterise, Sample
+from frugalseg.data.masks import ColorTable, from_colors
+from frugalseg.data.names import BACKGROUND, VOID_NAMES, background_of, class_names
 from frugalseg.imaging.read import read_color_mask
 
-VOID_NAMES = frozenset({"void", "unlabelled", "unlabeled", "ignore", "ignored"})
 _BYTE = range(256)
 
 

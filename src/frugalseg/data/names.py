@@ -1,42 +1,16 @@
-"""What a user writes down about the classes, in YAML or as a list of names."""
+"""Names of classes: which are allowed, and which mean the background."""
 
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from frugalseg.core.errors import DataError
+from frugalseg.data.text import shown
 
 BACKGROUND = "background"
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML file whose top level is "key: value" lines."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        aliases = [e.anchor for e in yaml.parse(text) if isinstance(e, yaml.AliasEvent)]
-        values = None if aliases else yaml.safe_load(text)
-    # ValueError: also for a date or number that is none. RecursionError: thousands of brackets.
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as wrong:
-        raise DataError(f"{path}: not readable as YAML ({wrong})") from wrong
-    if aliases:  # a few lines of them can stand for more than fits in memory
-        raise DataError(f"{path}: *{aliases[0]} repeats another part; write that part out")
-    if isinstance(values, dict) and (
-        strange := [key for key in values if not isinstance(key, str)]
-    ):
-        raise DataError(f"{path}: what stands before a colon is text; put into quotes: {strange}")
-    if not isinstance(values, dict):
-        raise DataError(f"{path}: expected lines of the form 'key: value', such as 'names:'")
-    return values
-
-
-def read_lines(path: Path) -> list[str]:
-    """Read a text file as lines, blank ones included, so that they can be numbered."""
-    try:
-        return path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as wrong:
-        raise DataError(f"{path}: not readable as text ({wrong})") from wrong
+LABELME_BACKGROUND = "_background_"  # in labelme, and in the VOC trees that its script writes
+VOID_NAMES = frozenset({"void", "unlabelled", "unlabeled", "ignore", "ignored"})
+"""What does not count, in small letters."""
 
 
 def class_names(names: object, path: Path) -> tuple[str, ...]:
@@ -56,6 +30,16 @@ def class_names(names: object, path: Path) -> tuple[str, ...]:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise DataError(f"{path}: class names must differ; there twice: {', '.join(twice)}")
     return tuple(names)
+
+
+def class_label(written: object) -> str:
+    """Check the name of a class; raises ValueError unless it is one line of text."""
+    if not isinstance(written, str) or not written.strip() or written.splitlines() != [written]:
+        raise ValueError(f"a label is one line of text, got {shown(written)}")
+    # JSON can hold control characters, and halves of characters, which nothing can print.
+    if {unicodedata.category(letter) for letter in written} & {"Cc", "Cs"}:
+        raise ValueError(f"a label is one line of text, got {shown(written)}")
+    return written
 
 
 def background_of(names: tuple[str, ...]) -> int | None:

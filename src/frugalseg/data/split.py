@@ -1,4 +1,4 @@
-"""Dividing pictures into training, validation and test, with what belongs together on one side."""
+"""Training, validation and test: what their folders are called, and how pictures are divided."""
 
 import hashlib
 import re
@@ -8,6 +8,40 @@ from frugalseg.core.errors import ConfigError
 from frugalseg.data.dataset import Sample
 
 SPLITS = ("train", "val", "test")
+SPLIT_FOLDERS = {
+    "train": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+}
+VAL_EVERY = 5
+
+
+def folders_of(split: str) -> tuple[str, ...]:
+    """Name the folders that a split may lie in, the likeliest first.
+
+    >>> folders_of("val")
+    ('val', 'valid', 'validation')
+    """
+    return tuple(name for name, meant in SPLIT_FOLDERS.items() if meant == split)
+
+
+def divided(samples: tuple[Sample, ...]) -> dict[str, tuple[Sample, ...]]:
+    """Split by the hash of the names: every fifth is for validation, whatever is added later."""
+    hashes = {s.name: _name_hash(s.name) for s in samples}
+    val = {name for name, number in hashes.items() if number % VAL_EVERY == 0}
+    if len(samples) > 1 and len(val) in {0, len(samples)}:
+        val = {min(hashes, key=lambda name: hashes[name])}
+    return {
+        "train": tuple(s for s in samples if s.name not in val),
+        "val": tuple(s for s in samples if s.name in val),
+    }
+
+
+def _name_hash(name: str) -> int:
+    data = name.encode(errors="surrogateescape")  # a name on disk need not be UTF-8
+    return int(hashlib.sha256(data).hexdigest(), 16)
 
 
 def read_shares(text: str) -> dict[str, float]:

@@ -18,10 +18,8 @@ from frugalseg.data.check.mend import Mended, without_specks, write_picture
 from frugalseg.data.check.report import DataReport, check_dataset
 from frugalseg.data.dataset import Dataset, Sample
 from frugalseg.data.layouts import folder
+from frugalseg.data.split import SPLITS
 from frugalseg.data.write import LAYOUTS, Written
-
-SPLITS = ("train", "val", "test")
-"""Of one picture in several splits, the copy in the last of these is kept."""
 
 MAX_NAME_BYTES = 200
 """Of a file's name; file systems take 255, suffix included."""
@@ -126,6 +124,7 @@ def _dropped(dataset: Dataset, report: DataReport) -> dict[str, list[_Key]]:
         dropped[why] = [key for key in every if _is_in(files, key[1])]
         gone = {*dropped[why]}
         every = [key for key in every if key not in gone]
+    # Of one picture in several splits, the copy in the last of SPLITS is kept.
     groups = [g for f in report.findings if f.kind == "copies-across-splits" for g in f.groups]
     of_image: dict[Path, list[_Key]] = {}
     for key in every:

@@ -13,7 +13,8 @@ from frugalseg.core.labels import IGNORE
 from frugalseg.core.progress import Progress, silent
 from frugalseg.data.catalog import open_dataset
 from frugalseg.data.check.sheet import POOL, draw_sheet
-from frugalseg.data.dataset import Dataset, Sample, rasterise_mask
+from frugalseg.data.dataset import Dataset, Sample
+from frugalseg.data.masks import rasterise_mask
 from frugalseg.training.batches import first_pictures
 from frugalseg.training.mixing import Pair
 from frugalseg.training.recipe import Recipe, load_recipe

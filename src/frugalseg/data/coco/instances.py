@@ -36,8 +36,8 @@ from frugalseg.data.coco.index import Category, supercategories, train_id_of
 from frugalseg.data.coco.layout import Part, check_names, image_folders, open_parts, split_told
 from frugalseg.data.coco.regions import Runs, area, paint, read_region
 from frugalseg.data.dataset import Dataset, Sample, refuse
-from frugalseg.data.layouts.folder import SPLIT_FOLDERS
 from frugalseg.data.names import BACKGROUND
+from frugalseg.data.split import SPLIT_FOLDERS
 
 _ROBOFLOW = "_annotations.coco.json"
 _INSTANCES = "instances_"

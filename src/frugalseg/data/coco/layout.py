@@ -13,7 +13,7 @@ from frugalseg.data.coco.entries import shown
 from frugalseg.data.coco.index import Category, Index, Kind
 from frugalseg.data.coco.samples import CocoSamples, find_folder
 from frugalseg.data.dataset import Sample, refuse
-from frugalseg.data.layouts.folder import SPLIT_FOLDERS, divided
+from frugalseg.data.split import SPLIT_FOLDERS, divided, folders_of
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 
@@ -53,7 +53,7 @@ def split_told(name: str) -> str:
 def image_folders(root: Path, tag: str) -> tuple[Path, ...]:
     """List the folders in which the images may lie of a split that a file calls `tag`."""
     split = split_told(tag)
-    names = [tag, *(name for name, meant in SPLIT_FOLDERS.items() if meant == split)]
+    names = [tag, *folders_of(split)]
     pairs = ((root / name, root / "images" / name) for name in dict.fromkeys(names))
     return (*chain.from_iterable(pairs), root / "images", root)
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from frugalseg.data.coco.cache import open_index
 from frugalseg.data.coco.index import Index, Kind
 from frugalseg.data.dataset import Sample
+from frugalseg.data.files import inside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -71,10 +72,10 @@ def find_folder(
     The folder itself may be a link: pictures are often kept elsewhere.
     """
     wanted = set(names)
-    inside = {name.rpartition("/")[0] for name in names}
+    parts = {name.rpartition("/")[0] for name in names}
     best, outside, missing = folders[0], set[str](), wanted
     for folder in folders:
-        there, leaving = _listed(folder, inside, wanted)
+        there, leaving = _listed(folder, parts, wanted)
         if len(wanted) - len(there) < len(missing):
             best, outside, missing = folder, leaving, wanted - there
         if not missing:
@@ -93,27 +94,22 @@ def find_folder(
     return best
 
 
-def _listed(folder: Path, inside: Iterable[str], wanted: set[str]) -> tuple[set[str], set[str]]:
+def _listed(folder: Path, parts: Iterable[str], wanted: set[str]) -> tuple[set[str], set[str]]:
     """List the files below a folder that are wanted, and those of them that lie elsewhere."""
     there, leaving = set[str](), set[str]()
-    for part in inside:
+    for part in parts:
         try:
             entries = list(os.scandir(folder / part))
         except OSError:
             continue
-        top = folder.resolve()
-        part_leaves = _leaves(folder / part, top)
+        part_leaves = not inside(folder, folder / part)
         for entry in entries:
             name = f"{part}/{entry.name}" if part else entry.name
             if name in wanted and _is_file(entry):
                 there.add(name)
-                if part_leaves or (entry.is_symlink() and _leaves(Path(entry.path), top)):
+                if part_leaves or (entry.is_symlink() and not inside(folder, Path(entry.path))):
                     leaving.add(name)
     return there, leaving
-
-
-def _leaves(path: Path, top: Path) -> bool:
-    return not path.resolve().is_relative_to(top)
 
 
 def _is_file(entry: "os.DirEntry[str]") -> bool:

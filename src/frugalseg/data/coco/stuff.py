@@ -16,7 +16,9 @@ from pathlib import Path
 from frugalseg.core.errors import DataError
 from frugalseg.core.labels import IGNORE, LabelSpace, palette
 from frugalseg.data.coco.layout import image_folders, split_told
-from frugalseg.data.dataset import Dataset, Sample, match_masks, rasterise_mask, refuse
+from frugalseg.data.dataset import Dataset, Sample, refuse
+from frugalseg.data.files import match_masks
+from frugalseg.data.masks import rasterise_mask
 
 NAMES_IN_ORDER = """
 person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire hydrant,

@@ -15,13 +15,15 @@ from pathlib import Path
 
 from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.core.labels import IGNORE, LabelSpace, palette
-from frugalseg.data.dataset import ColorTable, Dataset, refuse
-from frugalseg.data.layouts.folder import from_yaml, rasterise
-from frugalseg.data.names import class_names, read_lines
-from frugalseg.data.tree import files_below, pairs
+from frugalseg.data.dataset import Dataset, refuse
+from frugalseg.data.files import files_below, pairs
+from frugalseg.data.labels_yaml import from_yaml
+from frugalseg.data.masks import ColorTable, rasterise
+from frugalseg.data.names import class_names
+from frugalseg.data.text import read_lines
 from frugalseg.imaging.read import IMAGE_SUFFIXES
 
-SPLITS = {"training": "train", "validation": "val"}
+_SPLITS = {"training": "train", "validation": "val"}
 
 # objectInfo150.txt of the challenge (github.com/CSAILVision/sceneparsing), the first name of each.
 _NAMES = """
@@ -46,7 +48,7 @@ def detect(root: Path) -> bool:
     """Tell whether this is the layout of `root`."""
     return any(
         (root / "images" / folder).is_dir() and (root / "annotations" / folder).is_dir()
-        for folder in SPLITS
+        for folder in _SPLITS
     )
 
 
@@ -55,14 +57,14 @@ def read(root: Path) -> Dataset:
     labels, table = _classes(root)
     problems: list[str] = []
     splits = {}
-    for folder, split in SPLITS.items():
+    for folder, split in _SPLITS.items():
         images = files_below(root, root / "images" / folder, IMAGE_SUFFIXES, problems)
         masks = files_below(root, root / "annotations" / folder, IMAGE_SUFFIXES, problems)
         if images or masks:
             splits[split] = pairs(images, masks, problems, place=f"annotations/{folder}/*.png")
     refuse(root, problems)
     if not splits:
-        raise DataError(f"{root}: no images in images/{' or images/'.join(SPLITS)}")
+        raise DataError(f"{root}: no images in images/{' or images/'.join(_SPLITS)}")
     return Dataset(
         root=root,
         format="ade20k",

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.core.labels import IGNORE, Color, LabelSpace
-from frugalseg.data.colors import VOID_NAMES
-from frugalseg.data.dataset import Dataset, Sample, match_masks, rasterise_mask, refuse
-from frugalseg.data.layouts.folder import from_yaml
-from frugalseg.data.names import read_lines
-
-SPLITS = ("train", "val", "test")
+from frugalseg.data.dataset import Dataset, Sample, refuse
+from frugalseg.data.files import match_masks
+from frugalseg.data.labels_yaml import from_yaml
+from frugalseg.data.masks import rasterise_mask
+from frugalseg.data.names import VOID_NAMES
+from frugalseg.data.split import SPLITS
+from frugalseg.data.text import read_lines
 
 _VOID = 11
 _STANDARD: dict[str, Color] = {

@@ -30,13 +30,13 @@ from numpy.typing import NDArray
 from frugalseg.core.errors import DataError
 from frugalseg.core.labels import IGNORE, Color, LabelSpace
 from frugalseg.data.colors import color_classes
-from frugalseg.data.dataset import ColorTable, Dataset, Sample, from_colors, refuse
-from frugalseg.data.layouts.folder import divided, from_yaml, rasterise
-from frugalseg.data.names import read_lines
-from frugalseg.data.tree import files_below, pairs
+from frugalseg.data.dataset import Dataset, Sample, refuse
+from frugalseg.data.files import files_below, pairs
+from frugalseg.data.labels_yaml import from_yaml
+from frugalseg.data.masks import ColorTable, from_colors, rasterise
+from frugalseg.data.split import SPLITS, divided
+from frugalseg.data.text import read_lines
 from frugalseg.imaging.read import IMAGE_SUFFIXES, read_color_mask
-
-SPLITS = ("train", "val", "test")
 
 _PICTURES, _MASKS = "701_StillsRaw_full", "LabeledApproved_full"
 _ENDING = "_L"

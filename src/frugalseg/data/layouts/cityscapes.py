@@ -20,12 +20,12 @@ from pathlib import Path
 
 from frugalseg.core.errors import DataError
 from frugalseg.core.labels import IGNORE, Color, LabelSpace
-from frugalseg.data.dataset import ColorTable, Dataset, Sample, refuse
-from frugalseg.data.layouts.folder import from_yaml, rasterise
-from frugalseg.data.tree import cut, files_below, pairs, spread
+from frugalseg.data.dataset import Dataset, Sample, refuse
+from frugalseg.data.files import cut, files_below, pairs, spread
+from frugalseg.data.labels_yaml import from_yaml
+from frugalseg.data.masks import ColorTable, rasterise
+from frugalseg.data.split import SPLITS
 from frugalseg.imaging.read import IMAGE_SUFFIXES
-
-SPLITS = ("train", "val", "test")
 
 _IMAGE = "_leftImg8bit"
 _IDS, _TRAIN_IDS = "_gtFine_labelIds", "_gtFine_labelTrainIds"

@@ -22,8 +22,7 @@ from pathlib import Path
 from frugalseg.core.errors import DataError
 from frugalseg.core.labels import Color, LabelSpace
 from frugalseg.data.colors import color_classes, rasteriser
-from frugalseg.data.dataset import ColorTable, Dataset, Sample, refuse
-from frugalseg.data.layouts.folder import SPLIT_FOLDERS, divided
+from frugalseg.data.dataset import Dataset, Sample, refuse
 from frugalseg.data.layouts.voc import (
     image_and_mask_files,
     listed,
@@ -31,7 +30,9 @@ from frugalseg.data.layouts.voc import (
     paired,
     require_samples,
 )
-from frugalseg.data.names import read_lines
+from frugalseg.data.masks import ColorTable
+from frugalseg.data.split import SPLIT_FOLDERS, divided
+from frugalseg.data.text import read_lines
 
 _ROW = re.compile(r"(.+?):([0-9]{1,3}),([0-9]{1,3}),([0-9]{1,3})(:[^:]*:[^:]*)?")
 _UNMASKED = (

@@ -8,38 +8,28 @@
 ImageSegmentationDirectory. The values of a mask are ids of `id2label.json`, with or without gaps;
 others are refused, but for 255: unless it has a name of its own, it does not count.
 
-An id other than 255 that is called "unlabeled", "unlabelled", "void" or "ignore" is a class to some
-and does not count to others. So it is refused until a `labels.yaml` says which:
+An id other than 255 that is called "unlabeled", "unlabelled", "void", "ignore" or "ignored" is a
+class to some and does not count to others. So it is refused until a `labels.yaml` says which:
 
     ignore: [0]                                # does not count; or [], a class like the others
 """
 
-import contextlib
-import json
-import reprlib
-import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from frugalseg.core.errors import ConfigError, DataError, unknown
 from frugalseg.core.labels import IGNORE, LabelSpace, palette
-from frugalseg.data.dataset import Dataset, Sample, match_masks, rasterise_mask, refuse
-from frugalseg.data.layouts.folder import SPLIT_FOLDERS, divided
-from frugalseg.data.names import background_of, read_yaml
-from frugalseg.imaging.read import read_mask
-
-MAX_JSON_BYTES = 1 << 30
+from frugalseg.data.dataset import Dataset, Sample, refuse
+from frugalseg.data.files import match_inside
+from frugalseg.data.masks import rasterise_mask, refuse_two_values
+from frugalseg.data.names import VOID_NAMES, background_of, class_label
+from frugalseg.data.split import SPLIT_FOLDERS, divided
+from frugalseg.data.text import read_json, read_yaml, shown
 
 _NAMES = "id2label.json"
 _IMAGES = ("images", "data")
 _LABELS = ("labels", "annotations")
-_VOID_NAMES = frozenset({"unlabeled", "unlabelled", "void", "ignore"})
-_HEAD_CHARACTERS = 4096
-_SHOWN_CHARACTERS = 100
 
 
 def detect(root: Path) -> bool:
@@ -68,108 +58,6 @@ def read(root: Path) -> Dataset:
     )
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file; a key that is there twice, NaN and a file over 1 GiB are refused."""
-    try:
-        if (count := path.stat().st_size) > MAX_JSON_BYTES:
-            raise DataError(f"{path}: {count:,} bytes; JSON is read up to {MAX_JSON_BYTES:,}")
-        text = path.read_text(encoding="utf-8-sig")
-        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
-    except (OSError, ValueError, RecursionError) as wrong:
-        raise DataError(f"{path}: not readable as JSON ({wrong})") from wrong
-
-
-def head(path: Path, start: str) -> str:
-    """Give the first 4096 characters of a text file if it begins with `start`, else nothing."""
-    try:
-        with path.open(encoding="utf-8-sig", errors="replace") as stream:
-            text = stream.read(_HEAD_CHARACTERS)
-    except OSError:
-        return ""
-    return text if text.lstrip().startswith(start) else ""
-
-
-def inside(root: Path, path: Path) -> bool:
-    """Tell whether a file lies in the folder of its data set, symbolic links followed."""
-    try:
-        return path.resolve().is_relative_to(root.resolve())
-    except (OSError, ValueError, RuntimeError):  # RuntimeError: links in a circle
-        return False
-
-
-def matched(root: Path, images: Path, masks: Path, problems: list[str]) -> tuple[Sample, ...]:
-    """Match two folders by stem; a link that leaves the data set is a problem too."""
-    samples = match_masks(images, masks, problems)
-    problems += leaving(root, samples)
-    return samples
-
-
-def leaving(root: Path, samples: Sequence[Sample]) -> list[str]:
-    """Name the files of samples that lie outside the data set, by way of symbolic links."""
-    return [
-        f"{path}: a link that leaves the folder of the data set; copy the file to here"
-        for sample in samples
-        for path in (sample.image, sample.label)
-        if not inside(root, path)
-    ]
-
-
-@contextlib.contextmanager
-def noted(where: str, problems: list[str]) -> Iterator[None]:
-    """Turn a ValueError into a problem at a place."""
-    try:
-        yield
-    except ValueError as wrong:
-        problems.append(f"{where}: {wrong}")
-
-
-def class_label(written: object) -> str:
-    """Check the name of a class; raises ValueError unless it is one line of text."""
-    if not isinstance(written, str) or not written.strip() or written.splitlines() != [written]:
-        raise ValueError(f"a label is one line of text, got {shown(written)}")
-    # JSON can hold control characters, and halves of characters, which nothing can print.
-    if {unicodedata.category(letter) for letter in written} & {"Cc", "Cs"}:
-        raise ValueError(f"a label is one line of text, got {shown(written)}")
-    return written
-
-
-def shown(written: object) -> str:
-    """Write what a file holds for a message, however long or deep it is.
-
-    >>> shown("x" * 99)
-    "'xxxxxxxxxxxx...xxxxxxxxxxxxx'"
-    """
-    return reprlib.repr(written)[:_SHOWN_CHARACTERS]
-
-
-def refuse_two_values(masks: Sequence[Path], remedy: str) -> None:
-    """Refuse masks of 0 and 255 alone; in a sound data set the first mask or so clears it."""
-    seen: set[int] = set()
-    for mask in masks:
-        with contextlib.suppress(DataError):  # it is told when it is loaded, with all others
-            seen |= set(np.unique(read_mask(mask)).tolist())
-        if seen - {0, IGNORE}:
-            return
-    if IGNORE in seen:
-        raise DataError(
-            f"{masks[0].parent}: masks hold only the values 0 and {IGNORE}, and {IGNORE} is"
-            f" ignored, so that one class alone remains; {remedy}"
-        )
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {shown(twice)} is there twice")
-    return values
-
-
-def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is not a number")
-
-
 def _folders(root: Path) -> tuple[Path, Path] | None:
     images = next((root / name for name in _IMAGES if (root / name).is_dir()), None)
     labels = next((root / name for name in _LABELS if (root / name).is_dir()), None)
@@ -178,14 +66,14 @@ def _folders(root: Path) -> tuple[Path, Path] | None:
 
 def _splits(root: Path, images: Path, masks: Path) -> dict[str, tuple[Sample, ...]]:
     problems: list[str] = []
-    loose = matched(root, images, masks, problems)
+    loose = match_inside(root, images, masks, problems)
     splits: dict[str, tuple[Sample, ...]] = {}
     for name, split in SPLIT_FOLDERS.items():
         if not any((top / name).is_dir() for top in (images, masks)):
             continue
         if split in splits:
             problems.append(f"{images / name}: a second folder for {split!r}")
-        splits[split] = matched(root, images / name, masks / name, problems)
+        splits[split] = match_inside(root, images / name, masks / name, problems)
     if loose and splits:
         problems.append(f"{images}: {len(loose)} images lie beside the split folders; move them in")
     refuse(root, problems)
@@ -198,7 +86,7 @@ def _label_space(names: dict[int, str], ignored: set[int] | None, path: Path) ->
     if ignored is None:
         _refuse_void(names, path)
         ignored = set()
-    if names.get(IGNORE, "ignore").lower() in _VOID_NAMES:
+    if names.get(IGNORE, "ignore").lower() in VOID_NAMES:
         ignored = {*ignored, IGNORE}
     kept = [number for number in sorted(names) if number not in ignored]
     try:
@@ -252,7 +140,7 @@ def _ignored(path: Path) -> set[int] | None:
 
 
 def _refuse_void(names: Mapping[int, str], path: Path) -> None:
-    void = [n for n, name in names.items() if name.lower() in _VOID_NAMES and n != IGNORE]
+    void = [n for n, name in names.items() if name.lower() in VOID_NAMES and n != IGNORE]
     if void:
         raise DataError(
             f"{path}: id {void[0]} is called {names[void[0]]!r}; write into"

@@ -41,8 +41,7 @@ from numpy.typing import NDArray
 from frugalseg.core.errors import DataError
 from frugalseg.core.labels import IGNORE, LabelSpace
 from frugalseg.data.dataset import Dataset, Sample, refuse
-from frugalseg.data.layouts.folder import divided
-from frugalseg.data.layouts.huggingface import class_label, head, inside, noted, read_json, shown
+from frugalseg.data.files import inside
 from frugalseg.data.layouts.label_studio_pictures import picture_of, pictures_by_name
 from frugalseg.data.layouts.labelme import (
     Points,
@@ -51,8 +50,10 @@ from frugalseg.data.layouts.labelme import (
     fill_outline,
     with_background,
 )
-from frugalseg.data.names import class_names, read_lines
+from frugalseg.data.names import class_label, class_names
 from frugalseg.data.shapes.brush import decode_brush
+from frugalseg.data.split import divided
+from frugalseg.data.text import head, noted, read_json, read_lines, read_list, shown
 from frugalseg.imaging.read import read_mask
 
 _TASKS = "tasks.csv"
@@ -311,7 +312,7 @@ def _declared(root: Path) -> tuple[str, ...]:
     path = root / "classes.txt"
     if not path.is_file():
         return ()
-    return class_names([line.strip() for line in read_lines(path) if line.strip()], path)
+    return class_names(read_list(path), path)
 
 
 def _classes(root: Path, found: set[str], problems: list[str]) -> tuple[LabelSpace, dict[str, int]]:

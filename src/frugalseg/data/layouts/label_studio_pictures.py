@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from frugalseg.data.layouts.huggingface import inside, shown
+from frugalseg.data.files import inside
+from frugalseg.data.text import shown
 from frugalseg.imaging.read import IMAGE_SUFFIXES
 
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-")

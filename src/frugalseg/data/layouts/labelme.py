@@ -34,16 +34,17 @@ from PIL.PngImagePlugin import PngImageFile
 from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.core.labels import IGNORE, LabelSpace
 from frugalseg.data.dataset import Dataset, Sample, refuse
-from frugalseg.data.layouts.folder import SPLIT_FOLDERS, divided
-from frugalseg.data.layouts.huggingface import class_label, head, inside, noted, read_json, shown
-from frugalseg.data.names import BACKGROUND, class_names, read_lines
+from frugalseg.data.files import inside
+from frugalseg.data.names import BACKGROUND, LABELME_BACKGROUND, class_label, class_names
 from frugalseg.data.shapes.polygons import MOST_CROSSINGS, fill
+from frugalseg.data.split import SPLIT_FOLDERS, divided
+from frugalseg.data.text import head, noted, read_json, read_list, shown
 from frugalseg.imaging.read import IMAGE_SUFFIXES, MAX_PIXELS, MAX_SIDE
 
 MARGIN = 0.01  # of a side: how far a point may lie outside, as in the layout "yolo"
 
 _IGNORED = "__ignore__"
-_BACKGROUNDS = (BACKGROUND, "_background_")
+_BACKGROUNDS = (BACKGROUND, LABELME_BACKGROUND)
 _TRIED = 64  # JSON files that are looked for beside their picture
 _MIN_CORNERS = 3
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -238,8 +239,7 @@ def _classes(
 ) -> tuple[LabelSpace, dict[str, int]]:
     if not path.is_file():
         return with_background(sorted(found), path.parent)
-    lines = [line.strip() for line in read_lines(path)]
-    labels, ids = with_background(class_names([line for line in lines if line], path), path)
+    labels, ids = with_background(class_names(read_list(path), path), path)
     problems += [
         f"{where}: label {shown(label)} is not in {path.name}"
         for label, where in found.items()

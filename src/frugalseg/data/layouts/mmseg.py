@@ -20,16 +20,12 @@ import numpy as np
 
 from frugalseg.core.errors import DataError
 from frugalseg.core.labels import IGNORE, LabelSpace
-from frugalseg.data.dataset import ColorTable, Dataset, Sample, refuse
-from frugalseg.data.layouts.folder import (
-    SPLIT_FOLDERS,
-    declared,
-    found,
-    rasterise,
-    refuse_stretched,
-)
-from frugalseg.data.names import read_yaml
-from frugalseg.data.tree import files_below, pairs, spread
+from frugalseg.data.dataset import Dataset, Sample, refuse
+from frugalseg.data.files import files_below, pairs, spread
+from frugalseg.data.labels_yaml import declared
+from frugalseg.data.masks import ColorTable, found, rasterise, refuse_stretched
+from frugalseg.data.split import SPLIT_FOLDERS
+from frugalseg.data.text import read_yaml
 from frugalseg.imaging.read import IMAGE_SUFFIXES, has_colors, read_mask
 
 _LOOKED_AT = 32
@@ -50,8 +46,8 @@ def read(root: Path) -> Dataset:
     labels, table = known or (found(root, masks), ())
     if known:
         _refuse_shifted(root, spread(every, _LOOKED_AT), labels, table)
-    if known and labels.from_disk.get(IGNORE) == IGNORE and labels.num_classes > 1:
-        refuse_stretched(root, masks, table)
+    if known:
+        refuse_stretched(root, masks, labels, table)
     return Dataset(
         root=root,
         format="mmseg",

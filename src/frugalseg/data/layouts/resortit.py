@@ -12,13 +12,15 @@ from pathlib import Path
 
 from frugalseg.core.errors import DataError
 from frugalseg.core.labels import LabelSpace
-from frugalseg.data.dataset import Dataset, Sample, files_by_stem, rasterise_mask, refuse
-from frugalseg.data.layouts.huggingface import leaving
-from frugalseg.data.names import background_of, class_names, read_lines
+from frugalseg.data.dataset import Dataset, Sample, refuse
+from frugalseg.data.files import files_by_stem, leaving
+from frugalseg.data.masks import rasterise_mask
+from frugalseg.data.names import background_of, class_names
+from frugalseg.data.split import SPLITS
+from frugalseg.data.text import read_list
 from frugalseg.imaging.read import IMAGE_SUFFIXES, MASK_SUFFIXES, has_colors
 
 _NAMES = ("background", "aluminium", "carton", "bottle", "nylon")
-_SPLITS = ("train", "val", "test")
 
 
 def detect(root: Path) -> bool:
@@ -38,7 +40,7 @@ def read(root: Path) -> Dataset:
     problems: list[str] = []
     splits = {
         split: _samples(root, split, problems)
-        for split in _SPLITS
+        for split in SPLITS
         if (root / split).is_dir() or (root / "labels" / split).is_dir()
     }
     refuse(root, problems)
@@ -56,8 +58,7 @@ def read(root: Path) -> Dataset:
 def _classes(path: Path) -> LabelSpace:
     names: tuple[str, ...] = _NAMES
     if path.is_file():
-        lines = [line.strip() for line in read_lines(path)]
-        names = class_names([line for line in lines if line], path)
+        names = class_names(read_list(path), path)
     return LabelSpace.of(names, ignore_on_disk=[], background=background_of(names))
 
 

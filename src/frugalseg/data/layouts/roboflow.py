@@ -14,12 +14,15 @@ from pathlib import Path
 
 from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.core.labels import LabelSpace, palette
-from frugalseg.data.dataset import Dataset, Sample, files_by_stem, rasterise_mask, refuse
-from frugalseg.data.layouts.huggingface import class_label, head, leaving
-from frugalseg.data.names import background_of, read_lines
+from frugalseg.data.dataset import Dataset, Sample, refuse
+from frugalseg.data.files import files_by_stem, leaving
+from frugalseg.data.masks import rasterise_mask
+from frugalseg.data.names import background_of, class_label
+from frugalseg.data.split import SPLIT_FOLDERS
+from frugalseg.data.text import head, read_lines
 from frugalseg.imaging.read import IMAGE_SUFFIXES, LOSSY, MASK_SUFFIXES
 
-_SPLITS = {"train": "train", "valid": "val", "test": "test"}
+_FOLDERS = ("train", "valid", "test")
 _CLASSES = "_classes.csv"
 _MASK = "_mask"
 _COLUMNS = ["pixel value", "class"]
@@ -30,16 +33,16 @@ def detect(root: Path) -> bool:
     """Tell whether this is the layout of `root`; other exports have a `_classes.csv` as well."""
     return any(
         (path := root / name / _CLASSES).is_file() and _columns(head(path, "")) == _COLUMNS
-        for name in _SPLITS
+        for name in _FOLDERS
     )
 
 
 def read(root: Path) -> Dataset:
     """List the samples and the classes, without decoding anything."""
-    folders = [root / name for name in _SPLITS if (root / name).is_dir()]
+    folders = [root / name for name in _FOLDERS if (root / name).is_dir()]
     problems: list[str] = []
     classes = _classes(folders, problems)
-    splits = {_SPLITS[folder.name]: _samples(root, folder, problems) for folder in folders}
+    splits = {SPLIT_FOLDERS[folder.name]: _samples(root, folder, problems) for folder in folders}
     refuse(root, problems)
     if not any(splits.values()):
         raise DataError(f"{root}: no images in {', '.join(f.name for f in folders)}")

@@ -22,6 +22,7 @@ from frugalseg.core.errors import DataError
 from frugalseg.core.files import cache_folder, complete_file, complete_folder
 from frugalseg.data.dataset import Dataset, refuse
 from frugalseg.data.layouts import folder
+from frugalseg.data.split import SPLIT_FOLDERS
 from frugalseg.imaging.read import IMAGE_SUFFIXES, MASK_SUFFIXES
 
 SHARD_NAME = re.compile(r"([a-z]+)-(\d+)\.tar")
@@ -87,7 +88,7 @@ def _shards(root: Path) -> list[Path]:
     return sorted(
         path
         for path in root.glob("*.tar")
-        if (match := SHARD_NAME.fullmatch(path.name)) and match[1] in folder.SPLIT_FOLDERS
+        if (match := SHARD_NAME.fullmatch(path.name)) and match[1] in SPLIT_FOLDERS
     )
 
 
@@ -121,7 +122,7 @@ def _unpack(root: Path, shards: Sequence[Path], out: Path) -> None:
     problems: list[str] = []
     for path in shards:
         match = SHARD_NAME.fullmatch(path.name)
-        split = folder.SPLIT_FOLDERS[match[1]] if match else ""
+        split = SPLIT_FOLDERS[match[1]] if match else ""
         try:
             with tarfile.open(path, "r:") as shard:
                 problems += _unpack_one(shard, path, split, out)

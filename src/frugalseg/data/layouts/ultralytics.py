@@ -22,17 +22,14 @@ from typing import Any
 
 from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.core.labels import IGNORE, LabelSpace, palette
-from frugalseg.data.dataset import Dataset, Sample, rasterise_mask, refuse
-from frugalseg.data.layouts.huggingface import (
-    inside,
-    matched,
-    refuse_two_values,
-    shown,
-)
+from frugalseg.data.dataset import Dataset, Sample, refuse
+from frugalseg.data.files import inside, match_inside
 from frugalseg.data.layouts.yolo import has_masks, named_folder
-from frugalseg.data.names import background_of, class_names, read_yaml
+from frugalseg.data.masks import rasterise_mask, refuse_two_values
+from frugalseg.data.names import background_of, class_names
+from frugalseg.data.split import SPLITS, folders_of
+from frugalseg.data.text import read_yaml, shown
 
-_SPLITS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 _IGNORED = "ignore_label"
 
 
@@ -103,9 +100,9 @@ def _splits(root: Path, written: dict[str, Any]) -> dict[str, tuple[Sample, ...]
     path = root / "data.yaml"
     problems: list[str] = []
     splits: dict[str, tuple[Sample, ...]] = {}
-    for split, keys in _SPLITS.items():
+    for split in SPLITS:
         samples: dict[str, Sample] = {}
-        for images in _image_folders(root, written, keys, problems):
+        for images in _image_folders(root, written, folders_of(split), problems):
             masks = _mask_folder(root, images, written.get("masks_dir", "masks"))
             if masks is None:
                 name = shown(written.get("masks_dir", "masks"))
@@ -113,7 +110,7 @@ def _splits(root: Path, written: dict[str, Any]) -> dict[str, tuple[Sample, ...]
                     f"{path}: masks_dir: no folder {name} beside the images in {images}"
                 )
                 continue
-            for sample in matched(root, images, masks, problems):
+            for sample in match_inside(root, images, masks, problems):
                 if sample.name in samples:
                     problems.append(f"{sample.image}: same name as {samples[sample.name].image}")
                 samples[sample.name] = sample

@@ -27,13 +27,14 @@ import numpy as np
 
 from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.core.labels import IGNORE, Color, LabelSpace
-from frugalseg.data.dataset import ColorTable, Dataset, Sample, refuse
-from frugalseg.data.layouts.folder import divided, from_yaml, rasterise, refuse_stretched
-from frugalseg.data.names import class_names, read_lines
-from frugalseg.data.tree import files_below, is_lossy, pairs, plain, spread
+from frugalseg.data.dataset import Dataset, Sample, refuse
+from frugalseg.data.files import files_below, is_lossy, pairs, plain, spread
+from frugalseg.data.labels_yaml import from_yaml
+from frugalseg.data.masks import ColorTable, rasterise, refuse_stretched
+from frugalseg.data.names import LABELME_BACKGROUND, class_names
+from frugalseg.data.split import SPLITS, divided
+from frugalseg.data.text import read_lines, read_list
 from frugalseg.imaging.read import IMAGE_SUFFIXES, has_colors, read_color_mask, read_mask
-
-SPLITS = ("train", "val", "test")
 
 _NAMES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair",
@@ -61,8 +62,7 @@ def read(root: Path) -> Dataset:
     labels, table = known or _standard()
     if not known:
         _refuse_other_palettes(root, spread(every, _LOOKED_AT), labels)
-    if labels.from_disk.get(IGNORE) == IGNORE and labels.num_classes > 1:
-        refuse_stretched(top, [sample.label for sample in every], table)
+    refuse_stretched(top, [sample.label for sample in every], labels, table)
     return Dataset(
         root=root,
         format="voc",
@@ -208,8 +208,8 @@ def _declared(top: Path) -> tuple[LabelSpace, ColorTable] | None:
     path = top / "class_names.txt"
     if not path.is_file():
         return None
-    names = class_names([line.strip() for line in read_lines(path) if line.strip()], path)
-    background = names.index("_background_") if "_background_" in names else None
+    names = class_names(read_list(path), path)
+    background = names.index(LABELME_BACKGROUND) if LABELME_BACKGROUND in names else None
     colors = [voc_color(value) for value in range(len(names))]
     try:
         return LabelSpace.of(names, colors=colors, background=background), ()

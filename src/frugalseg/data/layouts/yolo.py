@@ -22,12 +22,14 @@ from numpy.typing import NDArray
 
 from frugalseg.core.errors import DataError
 from frugalseg.core.labels import LabelSpace
-from frugalseg.data.dataset import Dataset, Sample, files_by_stem, refuse
-from frugalseg.data.names import BACKGROUND, class_names, read_lines, read_yaml
+from frugalseg.data.dataset import Dataset, Sample, refuse
+from frugalseg.data.files import files_by_stem
+from frugalseg.data.names import BACKGROUND, class_names
 from frugalseg.data.shapes.polygons import fill
+from frugalseg.data.split import SPLITS, folders_of
+from frugalseg.data.text import read_lines, read_yaml
 from frugalseg.imaging.read import IMAGE_SUFFIXES
 
-_SPLITS = {"train": ("train",), "val": ("val", "valid"), "test": ("test",)}
 _MARGIN = 0.01
 _BOX_NUMBERS = 5
 _MIN_POLYGON_NUMBERS = 7
@@ -71,8 +73,8 @@ def read(root: Path) -> Dataset:
     problems: list[str] = []
     splits = {
         split: samples
-        for split, keys in _SPLITS.items()
-        if (samples := _samples(root, written, keys, problems))
+        for split in SPLITS
+        if (samples := _samples(root, written, folders_of(split), problems))
     }
     refuse(root, problems)
     if not splits:

@@ -1,4 +1,4 @@
-"""The files below a folder, by name, with nothing that lies outside the data set."""
+"""Finding files: which lie in a folder, which are pairs, and which lie outside the data set."""
 
 import os
 import stat
@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from frugalseg.data.dataset import Sample
-from frugalseg.imaging.read import LOSSY, MASK_SUFFIXES
+from frugalseg.imaging.read import IMAGE_SUFFIXES, LOSSY, MASK_SUFFIXES
 
 
 def files_below(
@@ -23,7 +23,7 @@ def files_below(
     files: dict[str, Path] = {}
     if not folder.is_dir():
         return files
-    if not _inside(root, folder):
+    if not inside(root, folder):
         problems.append(f"{folder}: a link that leaves {root}; put the files themselves there")
         return files
     for path in sorted(_walk(root, folder, suffixes, problems)):
@@ -37,6 +37,32 @@ def files_below(
             )
         else:
             files[name] = path
+    return files
+
+
+def files_by_stem(
+    folder: Path, suffixes: Collection[str], problems: list[str], *, root: Path | None = None
+) -> dict[str, Path]:
+    """List the files of one folder by stem, sorted; two of the same stem are a problem.
+
+    Hidden files and other kinds of file are passed over (`data check` names them). Links to files
+    outside `root` are problems, if it is given.
+    """
+    files: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.name.startswith(".") or path.suffix.lower() not in suffixes:
+            continue
+        if not path.is_file():
+            problems.append(f"{path}: not a file, or a link to none")
+        elif root and path.is_symlink() and not inside(root, path):
+            problems.append(f"{path}: a link that leaves the data set; put the file here instead")
+        elif path.stem in files:
+            problems.append(
+                f"{path}: same name as {files[path.stem].name}; keep one of them"
+                " or rename it together with its label"
+            )
+        else:
+            files[path.stem] = path
     return files
 
 
@@ -66,18 +92,29 @@ def spread(samples: Sequence[Sample], most: int) -> list[Path]:
 
 
 def pairs(
-    images: Mapping[str, Path], masks: Mapping[str, Path], problems: list[str], *, place: str
+    images: Mapping[str, Path],
+    masks: Mapping[str, Path],
+    problems: list[str],
+    *,
+    place: str,
+    pictures: str = "",
 ) -> tuple[Sample, ...]:
     """Match images and masks by name; one without partner is a problem, as is a lossy mask.
 
-    `place` says where a mask is expected, with * for its name.
+    `place` says where a mask is expected, the last * in it for its name; `pictures` where its
+    picture is.
     """
+    before, _, after = place.rpartition("*")
     problems += [
-        f"{path}: no mask; expected {place.replace('*', name)}"
+        f"{path}: no mask; expected {before}{name}{after}"
         for name, path in images.items()
         if name not in masks
     ]
-    problems += [f"{p}: no image for this mask" for name, p in masks.items() if name not in images]
+    problems += [
+        f"{path}: no image for this mask{pictures}"
+        for name, path in masks.items()
+        if name not in images
+    ]
     lossless = {name: path for name, path in masks.items() if not is_lossy(path, problems)}
     return tuple(
         Sample(name=name, image=path, label=lossless[name])
@@ -92,6 +129,44 @@ def is_lossy(mask: Path, problems: list[str]) -> bool:
         return False
     problems.append(f"{mask}: {LOSSY}")
     return True
+
+
+def match_masks(
+    images: Path, masks: Path, problems: list[str], *, root: Path | None = None
+) -> tuple[Sample, ...]:
+    """Match two folders by stem; a file without partner is a problem, as is a lossy mask."""
+    return pairs(
+        files_by_stem(images, IMAGE_SUFFIXES, problems, root=root),
+        files_by_stem(masks, IMAGE_SUFFIXES, problems, root=root),
+        problems,
+        place=f"{masks}/*.png",
+        pictures=f" in {images}",
+    )
+
+
+def match_inside(root: Path, images: Path, masks: Path, problems: list[str]) -> tuple[Sample, ...]:
+    """Match two folders by stem; a link that leaves the data set is a problem too."""
+    samples = match_masks(images, masks, problems)
+    problems += leaving(root, samples)
+    return samples
+
+
+def leaving(root: Path, samples: Sequence[Sample]) -> list[str]:
+    """Name the files of samples that lie outside the data set, by way of symbolic links."""
+    return [
+        f"{path}: a link that leaves the folder of the data set; copy the file to here"
+        for sample in samples
+        for path in (sample.image, sample.label)
+        if not inside(root, path)
+    ]
+
+
+def inside(root: Path, path: Path) -> bool:
+    """Tell whether a file lies in the folder of its data set, symbolic links followed."""
+    try:
+        return path.resolve().is_relative_to(root.resolve())
+    except (OSError, ValueError, RuntimeError):  # RuntimeError: links in a circle
+        return False
 
 
 def _walk(
@@ -123,11 +198,6 @@ def _trouble(root: Path, path: Path) -> str:
         return ""
     if not stat.S_ISLNK(mode):
         return "a pipe or a device, which cannot be read as a file; remove it"
-    if not _inside(root, path):
+    if not inside(root, path):
         return f"a link that leaves {root}; put the file itself there"
     return "" if path.is_file() else "a link to a file that is not there; remove it"
-
-
-def _inside(root: Path, path: Path) -> bool:
-    top = os.path.realpath(root)
-    return Path(os.path.realpath(path)).is_relative_to(top)
