@@ -2,50 +2,83 @@
 
     python benchmarks/record_study.py OUT/camvid-zoo --record study-camvid-zoo
 
-The folder is the one that `frugalseg study run` wrote. Runs that are not finished are left out.
+The folder is the one that `frugalseg study run` wrote. Runs that are not trained are left out; of
+those that are not exported there are the scores of the float network.
 """
 
 import argparse
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from recording import write_records
 
 from frugalseg.core.records import Record
+from frugalseg.report.wording import flat
+from frugalseg.workflows.study_state import STAGES
 
-BUDGET = ("input", "length", "precision", "augment", "batch_size", "validations")
+COMMON = ("input", "length.steps", "length.epochs", "length.time", "precision", "batch_size")
+FACTS = ("network", "settings", "machine", "classes", "background", "scored_on", "gate")
 
 
 def main() -> None:
-    """Read every finished run, and write one record."""
+    """Read every trained run, and write one record."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("study", type=Path)
     parser.add_argument("--record", metavar="THEME", required=True)
     wish = parser.parse_args()
-    results = [json.loads(p.read_text("utf-8")) for p in sorted(wish.study.glob("*/result.json"))]
-    if not results:
-        raise SystemExit(f"{wish.study}: no finished run in it")
-    budgets = [{key: result["asked"]["recipe"][key] for key in BUDGET} for result in results]
-    if any(budget != budgets[0] for budget in budgets):
-        raise SystemExit(f"{wish.study}: its runs had different budgets; they are no one table")
-    runs = {_name(result): _facts(result) for result in results}
+    runs = {path.parent.name: _read(path.parent) for path in wish.study.glob("*/train.json")}
+    if not runs:
+        raise SystemExit(f"{wish.study}: no trained run in it")
+    recipes = {name: dict(flat(run["asked"]["recipe"])) for name, run in runs.items()}
+    same = dict(_same(list(recipes.values())))
+    if missing := [key for key in COMMON if key not in same]:
+        raise SystemExit(f"{wish.study}: its runs differ in {missing}; they are no one table")
+    settings = {
+        "budget": same,
+        "runs": {name: _facts(run, recipes[name], same) for name, run in sorted(runs.items())},
+    }
     records = [
-        Record(name=f"{_name(result)}/{record['name']}", value=record["value"],
-               kind=record["kind"], on=record["on"])
-        for result in results for record in result["records"]
-    ]  # fmt: skip
-    print(write_records(wish.record, "any", records, {"budget": budgets[0], "runs": runs}))
+        Record(name=f"{name}/{r['name']}", value=r["value"], kind=r["kind"], on=r["on"])
+        for name, run in sorted(runs.items())
+        for stage in run["stages"].values()
+        for r in stage["records"]
+    ]
+    print(write_records(wish.record, "any", records, settings))
 
 
-def _name(result: dict[str, Any]) -> str:
-    return f"{result['data']}-{result['name']}-s{result['seed']}"
+def _read(folder: Path) -> dict[str, Any]:
+    files = {name: folder / f"{name}.json" for name in (*STAGES, "asked")}
+    found = {
+        name: json.loads(path.read_text("utf-8")) for name, path in files.items() if path.exists()
+    }
+    asked = found.pop("asked")
+    return {"folder": folder.name, "asked": asked, "stages": found}
 
 
-def _facts(result: dict[str, Any]) -> dict[str, Any]:
-    kept = ("network", "settings", "machine", "scored_on", "gate")
-    facts = {key: result["facts"].get(key) for key in kept}
-    return {"name": result["name"], **facts, "reasons": result["reasons"]}
+def _same(recipes: Sequence[Mapping[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yield the keys of the recipe that all runs have alike, but for the seed."""
+    for key, value in recipes[0].items():
+        if key != "seed" and all(recipe.get(key) == value for recipe in recipes):
+            yield key, value
+
+
+def _facts(
+    run: Mapping[str, Any], recipe: Mapping[str, str], same: Mapping[str, str]
+) -> dict[str, Any]:
+    facts = {
+        key: value for stage in run["stages"].values() for key, value in stage["facts"].items()
+    }
+    data, seed = run["asked"]["data"], recipe["seed"]
+    return {
+        "name": run["folder"].removeprefix(f"{data}-").removesuffix(f"-s{seed}"),
+        "data": data,
+        "seed": int(seed),
+        **{key: facts.get(key) for key in FACTS},
+        "reasons": {n: stage["reason"] for n, stage in run["stages"].items() if stage["reason"]},
+        "own": {key: value for key, value in recipe.items() if key not in {*same, "seed"}},
+    }
 
 
 if __name__ == "__main__":

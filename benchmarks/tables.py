@@ -9,10 +9,12 @@ import argparse
 import ast
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from recording import read_records
+from study_tables import study
 
 from frugalseg.data.catalog import FORMATS as LAYOUTS
 
@@ -142,30 +144,6 @@ def layouts() -> str:
     return "\n".join(["| layout | what it looks like |", "|---|---|", *rows]) + "\n"
 
 
-def camvid_zoo() -> str:
-    """One row for each run of the newest record of the study, the best as int8 first."""
-    head = ["network", "epochs", "mIoU float", "mIoU int8", "pixel accuracy int8", "gate"]
-    file = [f for f in read_records() if f["theme"].startswith("study-camvid-zoo")][-1]
-    found = {record["name"]: record["value"] for record in file["records"]}
-    rows = []
-    for run, facts in file["settings"]["runs"].items():
-        scores = ("float/miou", "int8/miou", "int8/pixel_accuracy")
-        cells = [_percent(found.get(f"{run}/{score}")) for score in scores]
-        gate = "; ".join(facts["reasons"].values()) or facts["gate"]
-        row = f"| {facts['name']} | {found[f'{run}/epochs']:.1f} | {' | '.join(cells)} | {gate} |"
-        rows.append((found.get(f"{run}/int8/miou", 0.0), row))
-    rows.sort(reverse=True)
-    budget = file["settings"]["budget"]
-    length = ", ".join(f"{value:g} of {key}" for key, value in budget["length"].items() if value)
-    told = (
-        f"Measured on: {file['machine']}. Budget: {length.replace(' of time', ' s of one core')},"
-        f" batches of {budget['batch_size']}, crops of {budget['augment']['crop'] or 'the input'},"
-        f" {budget['precision']}."
-    )
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|", *(row for _, row in rows)]
-    return "\n".join([*lines, "", told]) + "\n"
-
-
 def networks() -> str:
     """What each network is, where it comes from and where it departs: its module's docstring."""
     told = []
@@ -174,10 +152,6 @@ def networks() -> str:
         if path.stem not in PARTS:
             told.append(f"### {path.stem}\n\n{about}\n")
     return "\n" + "\n".join(told)
-
-
-def _percent(share: float | None) -> str:
-    return "none" if share is None else f"{100 * share:.1f} %"
 
 
 def _or_none(value: int | None) -> str:
@@ -232,8 +206,9 @@ RUNTIMES = {
     "estimates-tflm": "TensorFlow Lite Micro: arena",
 }
 TABLES: Mapping[str, Callable[[], str]] = {
-    "accuracy": accuracy, "bands": bands, "camvid_zoo": camvid_zoo, "estimates": estimates,
-    "latency": latency, "layouts": layouts, "networks": networks, "zoo": zoo,
+    "accuracy": accuracy, "bands": bands, "estimates": estimates, "latency": latency,
+    "layouts": layouts, "networks": networks, "zoo": zoo,
+    "camvid_zoo": partial(study, "camvid-zoo", "miou_int8"),
 }  # fmt: skip
 
 if __name__ == "__main__":

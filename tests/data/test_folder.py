@@ -257,3 +257,13 @@ def test_links_that_leave_and_pipes_are_refused(tiny_folder: Path, tmp_path: Pat
     assert "7.png: a link that leaves the data set" in told
     assert "8.png: not a file" in told
     assert "masks/7.png: a link" not in told
+
+
+def test_a_picture_of_a_kind_that_is_not_read_is_named(tmp_path: Path) -> None:
+    put(tmp_path, "a")
+    put(tmp_path, "b")
+    picture = tmp_path / "images" / "b.png"
+    Image.open(picture).save(picture.with_suffix(".tif"))
+    picture.unlink()
+    with pytest.raises(DataError, match=r"b\.tif is of a kind that is not read: convert it"):
+        folder.read(tmp_path)

@@ -1,5 +1,6 @@
 """Finding files: which lie in a folder, which are pairs, and which lie outside the data set."""
 
+import glob
 import os
 import stat
 import unicodedata
@@ -97,12 +98,12 @@ def pairs(
     problems: list[str],
     *,
     place: str,
-    pictures: str = "",
+    pictures: Path | None = None,
 ) -> tuple[Sample, ...]:
     """Match images and masks by name; one without partner is a problem, as is a lossy mask.
 
-    `place` says where a mask is expected, the last * in it for its name; `pictures` where its
-    picture is.
+    `place` says where a mask is expected, the last * in it for its name; `pictures` is the folder
+    where its picture is.
     """
     before, _, after = place.rpartition("*")
     problems += [
@@ -111,7 +112,7 @@ def pairs(
         if name not in masks
     ]
     problems += [
-        f"{path}: no image for this mask{pictures}"
+        f"{path}: no image for this mask{_looked_for(name, pictures)}"
         for name, path in masks.items()
         if name not in images
     ]
@@ -121,6 +122,16 @@ def pairs(
         for name, path in images.items()
         if name in lossless
     )
+
+
+def _looked_for(name: str, folder: Path | None) -> str:
+    """Say where a picture was looked for, and which file of its name cannot be read."""
+    if folder is None:
+        return ""
+    others = sorted(folder.glob(f"{glob.escape(name)}.*")) if folder.is_dir() else []
+    if not others:
+        return f" in {folder}"
+    return f"; {others[0]} is of a kind that is not read: convert it to PNG or JPEG"
 
 
 def is_lossy(mask: Path, problems: list[str]) -> bool:
@@ -140,7 +151,7 @@ def match_masks(
         files_by_stem(masks, IMAGE_SUFFIXES, problems, root=root),
         problems,
         place=f"{masks}/*.png",
-        pictures=f" in {images}",
+        pictures=images,
     )
 
 

@@ -74,7 +74,10 @@ def convert(
     if to not in LAYOUTS:
         raise unknown("layout to write", to, LAYOUTS)
     if by is not None and split is None:
-        raise ConfigError("by says which pictures a split keeps together: name the shares too")
+        raise ConfigError(
+            "by (--by-source) says which pictures a division keeps together: say with split"
+            " (--split) into which shares, such as 0.8/0.2"
+        )
     if is_remote(out):
         raise ConfigError(f"{out} is an address: name a folder here")
     folder = Path(out)

@@ -1,0 +1,94 @@
+"""Tables of studies, from the records that `record_study.py` wrote."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from recording import read_records
+
+from frugalseg.core.records import Record
+from frugalseg.report.columns import COLUMNS, expanded
+from frugalseg.report.study_table import Row, Run, StudyTable, markdown
+from frugalseg.report.wording import flat
+from frugalseg.workflows.study_file import load_study
+
+BUDGET = {
+    "input": "input {}",
+    "augment.crop": "crops of {}",
+    "batch_size": "batches of {}",
+    "length.epochs": "{} epochs",
+    "length.time": "{} s of one core",
+    "precision": "{}",
+}
+
+
+def study(name: str, best: str) -> str:
+    """One table for each data set of the newest record of a study, the best by a column first."""
+    file = [file for file in read_records() if file["theme"] == f"study-{name}"][-1]
+    found: dict[str, dict[str, Record]] = {run: {} for run in file["settings"]["runs"]}
+    for record in file["records"]:
+        run, _, figure = record["name"].partition("/")
+        found[run][figure] = Record(**{**record, "name": figure})
+    runs = file["settings"]["runs"]
+    tables = []
+    for data in dict.fromkeys(_data(run, facts) for run, facts in runs.items()):
+        own = {run: facts for run, facts in runs.items() if _data(run, facts) == data}
+        tables.append(_table(f"{name}, {data}", name, own, found, best))
+    return (
+        "\n\n".join(map(markdown, tables))
+        + f"\n- {_budget(dict(flat(file['settings']['budget'])))}\n"
+    )
+
+
+def _data(run: str, facts: Mapping[str, Any]) -> str:
+    return str(facts.get("data") or run.partition("-")[0])
+
+
+def _table(
+    title: str,
+    study_name: str,
+    runs: Mapping[str, Mapping[str, Any]],
+    found: Mapping[str, Mapping[str, Record]],
+    best: str,
+) -> StudyTable:
+    rows = [
+        Row(
+            name=name,
+            runs=tuple(
+                Run(records=found[run], facts=facts)
+                for run, facts in runs.items()
+                if facts["name"] == name
+            ),
+        )
+        for name in dict.fromkeys(facts["name"] for facts in runs.values())
+    ]
+    first = next(iter(runs.values()))
+    columns = expanded(
+        load_study(study_name).sheet.columns, first.get("classes") or (), first.get("background")
+    )
+    rows.sort(key=lambda row: -sum(row.values(COLUMNS[best])) / max(1, len(row.runs)))
+    measured = {
+        key: column
+        for key, column in columns.items()
+        if any(row.records(column) or (column.fact and row.words(column)) for row in rows)
+    }
+    return StudyTable(title=title, rows=tuple(rows), columns=measured, notes=_notes(runs))
+
+
+def _notes(runs: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    """Say on how many pictures runs were scored, and which of them lack a file and why."""
+    scored: Sequence[str] = [*dict.fromkeys(facts["scored_on"] for facts in runs.values())]
+    lacks = [
+        f"{facts['name']}, {stage}: {reason}"
+        for facts in runs.values()
+        for stage, reason in facts["reasons"].items()
+    ]
+    return (f"scored on {', '.join(scored)}", *lacks)
+
+
+def _budget(budget: Mapping[str, str]) -> str:
+    told = [
+        text.format(budget[key])
+        for key, text in BUDGET.items()
+        if budget.get(key, "none") != "none"
+    ]
+    return f"for all: {', '.join(told)}"
