@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from frugalseg.core.errors import DataError
+from frugalseg.core.errors import ConfigError, DataError
 
 MAX_JSON_BYTES = 1 << 30
 
@@ -74,6 +74,15 @@ def shown(written: object) -> str:
     "'xxxxxxxxxxxx...xxxxxxxxxxxxx'"
     """
     return reprlib.repr(written)[:_SHOWN_CHARACTERS]
+
+
+@contextlib.contextmanager
+def blamed(path: Path) -> Iterator[None]:
+    """Turn a ConfigError into a DataError that names the file which it comes from."""
+    try:
+        yield
+    except ConfigError as wrong:
+        raise DataError(f"{path}: {wrong}") from wrong
 
 
 @contextlib.contextmanager

@@ -34,9 +34,10 @@ from frugalseg.data.coco.cache import open_index, user_folder
 from frugalseg.data.coco.entries import shown
 from frugalseg.data.coco.index import Category, train_id_of
 from frugalseg.data.coco.layout import Part, check_names, image_folders, open_parts, split_told
-from frugalseg.data.coco.regions import Runs, area, paint, read_region
+from frugalseg.data.coco.regions import read_region
 from frugalseg.data.dataset import Dataset, Sample, refuse
 from frugalseg.data.names import BACKGROUND
+from frugalseg.data.shapes.runs import Runs, area, paint
 from frugalseg.data.split import SPLIT_FOLDERS
 
 _ROBOFLOW = "_annotations.coco.json"
