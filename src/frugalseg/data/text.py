@@ -15,6 +15,8 @@ MAX_JSON_BYTES = 1 << 30
 
 _HEAD_CHARACTERS = 4096
 _SHOWN_CHARACTERS = 100
+_BRIEF = reprlib.Repr()
+_BRIEF.maxstring = 60  # most paths of pictures are shorter
 
 
 def read_json(path: Path) -> Any:
@@ -70,10 +72,10 @@ def head(path: Path, start: str) -> str:
 def shown(written: object) -> str:
     """Write what a file holds for a message, however long or deep it is.
 
-    >>> shown("x" * 99)
-    "'xxxxxxxxxxxx...xxxxxxxxxxxxx'"
+    >>> shown(["a" * 99, [[0] * 99]])
+    "['aaaaaaaaaaaaaaaaaaaaaaaaaaa...aaaaaaaaaaaaaaaaaaaaaaaaaaaa', [[0, 0, 0, 0, 0, 0, ...]]]"
     """
-    return reprlib.repr(written)[:_SHOWN_CHARACTERS]
+    return _BRIEF.repr(written)[:_SHOWN_CHARACTERS]
 
 
 @contextlib.contextmanager

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frugalseg.core.errors import require
-from frugalseg.data.coco.entries import shown
 from frugalseg.data.shapes.runs import Runs, decode_counts
+from frugalseg.data.text import shown
 from frugalseg.imaging.read import MAX_PIXELS
 
 MAX_OUTLINE_PX = 2_000_000  # pycocotools takes some 50 bytes for a pixel of outline
