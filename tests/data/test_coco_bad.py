@@ -15,7 +15,8 @@ from PIL import Image
 from frugalseg.core.errors import DataError, FrugalsegError, MissingExtraError
 from frugalseg.data.check.report import check_dataset
 from frugalseg.data.coco import draft, instances
-from frugalseg.data.coco.regions import decode_counts, read_region
+from frugalseg.data.coco.regions import read_region
+from frugalseg.data.shapes.runs import decode_counts
 
 coding = pytest.importorskip("pycocotools.mask")
 

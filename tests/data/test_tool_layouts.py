@@ -22,7 +22,7 @@ from frugalseg.data.check.report import check_dataset
 
 WIDTH, HEIGHT = 12, 8
 LEFT = [[0, 0], [6, 0], [6, 8], [0, 8]]
-# The left half of 12 x 8 px, alpha 255, packed by hand as in label_studio_brush: of each row 24
+# The left half of 12 x 8 px, alpha 255, packed by hand as in shapes/brush.py: of each row 24
 # values 255 and 24 values 0, in blocks of the third width (8 bits).
 _ROW = f"110{23:08b}{255:08b}110{23:08b}{0:08b}"
 _BITS = f"{WIDTH * HEIGHT * 4:032b}{7:05b}" + "0010001101111111" + _ROW * HEIGHT

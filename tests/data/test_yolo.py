@@ -161,6 +161,12 @@ def test_folders_are_found_as_users_write_them(tmp_path: Path, text: str, images
     assert dataset.load(dataset.split("train")[0])[1].any()
 
 
+def test_an_outline_without_end_is_refused_by_the_name_of_its_file(tmp_path: Path) -> None:
+    zigzag = [(float(i % 20), 2000.0 * (i % 2)) for i in range(5000)]
+    with pytest.raises(DataError, match=r"a\.txt: an outline that crosses 10,000,000 rows"):
+        rasterise(tmp_path, zigzag, (2000, 20))
+
+
 @pytest.mark.parametrize("name", ["val", "valid", "validation"])
 def test_the_folder_of_the_validation_split_has_several_names(tmp_path: Path, name: str) -> None:
     put(tmp_path, "a", LEFT_HALF, f"images/{name}")

@@ -7,7 +7,7 @@ from PIL import Image
 
 from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.data.catalog import RECORD, open_dataset
-from frugalseg.data.write import LAYOUTS
+from frugalseg.data.write import LAYOUTS, file_name
 from frugalseg.workflows.convert import convert
 
 
@@ -127,6 +127,11 @@ def test_names_that_files_may_not_have_are_changed(tiny_folder: Path, tmp_path: 
     names = {s.name for split in open_dataset(tmp_path / "new").splits.values() for s in split}
     assert "with_a_blank" in names
     assert len(names) == 6
+
+
+def test_a_name_that_is_not_in_utf_8_loses_what_nothing_can_print() -> None:
+    assert file_name("a\udcff/b") == "a__b"
+    assert file_name("\udcff") == "picture"
 
 
 def test_a_class_called_void_stays_a_class(tiny_folder: Path, tmp_path: Path) -> None:

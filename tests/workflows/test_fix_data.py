@@ -214,7 +214,7 @@ def test_names_are_plain_and_differ(split_folder: Path) -> None:
     samples = [Sample(name=n, image=sample.image, label=sample.label) for n in names]
     dataset.splits["train"] = tuple(samples)  # type: ignore[index]
     made = [job.name for job in module._jobs(dataset, set()) if job.split == "train"]
-    assert made[:3] == ["a__b", "a__b-2", "_.hidden"]
+    assert made[:3] == ["a__b", "a__b-2", "hidden"]
     assert len(set(made)) == len(names)
     assert all(len(name.encode()) < 220 and name[0] != "." for name in made)
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from frugalseg.core.errors import ConfigError, DataError
+from frugalseg.core.errors import DataError
 from frugalseg.core.labels import IGNORE, Color, LabelSpace
 from frugalseg.data.dataset import Rasterise, Sample
 from frugalseg.data.masks import ColorTable, from_colors
 from frugalseg.data.names import BACKGROUND, VOID_NAMES, background_of, class_names
+from frugalseg.data.text import blamed
 from frugalseg.imaging.read import read_color_mask
 
 _BYTE = range(256)
@@ -32,14 +33,12 @@ def color_classes(rows: Sequence[tuple[str, Color]], path: Path) -> tuple[LabelS
             raise DataError(f"{path}: {by_color[color]} and {name} have the same colour {color}")
         by_color[color] = name
     kept = tuple(name for name in names if name.lower() not in VOID_NAMES)
-    try:
+    with blamed(path):
         labels = LabelSpace.of(
             kept,
             colors=[color for name, color in rows if name in kept],
             background=kept.index(BACKGROUND) if BACKGROUND in kept else background_of(kept),
         )
-    except ConfigError as wrong:
-        raise DataError(f"{path}: {wrong}") from wrong
     ids = {name: i for i, name in enumerate(kept)}
     return labels, tuple((color, ids.get(name, IGNORE)) for name, color in rows)
 

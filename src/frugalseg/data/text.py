@@ -9,12 +9,14 @@ from typing import Any
 
 import yaml
 
-from frugalseg.core.errors import DataError
+from frugalseg.core.errors import ConfigError, DataError
 
 MAX_JSON_BYTES = 1 << 30
 
 _HEAD_CHARACTERS = 4096
 _SHOWN_CHARACTERS = 100
+_BRIEF = reprlib.Repr()
+_BRIEF.maxstring = 60  # most paths of pictures are shorter
 
 
 def read_json(path: Path) -> Any:
@@ -72,10 +74,19 @@ def head(path: Path, start: str) -> str:
 def shown(written: object) -> str:
     """Write what a file holds for a message, however long or deep it is.
 
-    >>> shown("x" * 99)
-    "'xxxxxxxxxxxx...xxxxxxxxxxxxx'"
+    >>> shown(["a" * 99, [[0] * 99]])
+    "['aaaaaaaaaaaaaaaaaaaaaaaaaaa...aaaaaaaaaaaaaaaaaaaaaaaaaaaa', [[0, 0, 0, 0, 0, 0, ...]]]"
     """
-    return reprlib.repr(written)[:_SHOWN_CHARACTERS]
+    return _BRIEF.repr(written)[:_SHOWN_CHARACTERS]
+
+
+@contextlib.contextmanager
+def blamed(path: Path) -> Iterator[None]:
+    """Turn a ConfigError into a DataError that names the file which it comes from."""
+    try:
+        yield
+    except ConfigError as wrong:
+        raise DataError(f"{path}: {wrong}") from wrong
 
 
 @contextlib.contextmanager

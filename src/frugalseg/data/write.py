@@ -1,6 +1,7 @@
 """Layouts that data sets are written in: where a picture and its labels go, and what else."""
 
 import csv
+import hashlib
 import io
 import json
 import shutil
@@ -20,6 +21,8 @@ from frugalseg.core.files import write_text
 from frugalseg.core.labels import IGNORE, Color, LabelSpace
 from frugalseg.data.names import background_of
 from frugalseg.data.shapes.outlines import outlines
+
+LONGEST_NAME = 200  # bytes; file systems take 255, ending and draft included
 
 _IGNORED_COLOR: Color = (224, 224, 192)  # the border of objects in Pascal VOC
 _PARTS = ".parts"
@@ -51,6 +54,25 @@ class Layout:
     finish: Callable[[Path, LabelSpace, Sequence[Written]], None]
     keeps_ignored: bool = True
     adds_background: bool = False
+
+
+def file_name(name: str) -> str:
+    """Make a sample's name one that files may have: no folder, no blank, not hidden, not too long.
+
+    >>> file_name("batch_1/a b.c"), file_name("../.a")
+    ('batch_1__a_b.c', '__.a')
+    """
+    flat = name.replace("/", "__").replace("\\", "__").encode(errors="surrogateescape")
+    plain = "_".join(flat.decode(errors="ignore").split()).lstrip(".") or "picture"
+    if len(plain.encode()) <= LONGEST_NAME:
+        return plain
+    digest = hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:16]
+    return f"{plain.encode()[: LONGEST_NAME - 17].decode(errors='ignore')}_{digest}"
+
+
+def background_in(labels: LabelSpace) -> int | None:
+    """Find the background: the class that is declared to be it, or that is called so."""
+    return background_of(labels.names) if labels.background is None else labels.background
 
 
 def encode_mask(labels_HW: NDArray[np.uint8], labels: LabelSpace) -> bytes:
@@ -98,9 +120,7 @@ def _runs(labels_HW: NDArray[np.uint8], labels: LabelSpace) -> bytes:
 
 def _objects(labels: LabelSpace) -> list[int]:
     """List the classes but the background, which is what is under no object."""
-    background = labels.background
-    if background is None:  # a class of that name will do
-        background = background_of(labels.names)
+    background = background_in(labels)
     return [i for i in range(labels.num_classes) if i != background]
 
 

@@ -1,6 +1,5 @@
 """Write a data set in another layout, perhaps with other classes or divided anew."""
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,13 +16,12 @@ from frugalseg.core.labels import IGNORE
 from frugalseg.core.progress import Progress, silent
 from frugalseg.data.catalog import COMPLETE, RECORD, open_dataset
 from frugalseg.data.dataset import Dataset, Sample
-from frugalseg.data.names import BACKGROUND, background_of
+from frugalseg.data.names import BACKGROUND
 from frugalseg.data.remote import is_remote
 from frugalseg.data.split import by_source, divide, read_shares
-from frugalseg.data.write import LAYOUTS, Layout, Written
+from frugalseg.data.write import LAYOUTS, Layout, Written, background_in, file_name
 
 AT_ONCE = 64
-LONGEST_NAME = 200  # bytes; file systems take 255, ending and draft included
 
 Job = tuple[str, str, Sample]  # name, split, sample
 
@@ -99,9 +97,7 @@ def convert(
     LAYOUTS[to].finish(folder, dataset.labels, written)
     with (folder / RECORD).open("a", encoding="utf-8") as record:
         record.write(json.dumps({COMPLETE: True}) + "\n")
-    number = dataset.labels.background
-    if number is None:
-        number = background_of(dataset.labels.names)
+    number = background_in(dataset.labels)
     background = None if number is None else dataset.labels.names[number]
     return ConvertResult(
         folder=folder,
@@ -129,10 +125,10 @@ def _groups(dataset: Dataset, by: str | None, progress: Progress) -> Sequence[Se
 
 def _named(splits: Mapping[str, Sequence[Sample]]) -> list[Job]:
     """List (name, split, sample): names without folders, none hidden or too long, each once."""
-    plain = [_plain(s.name) for samples in splits.values() for s in samples]
+    plain = [file_name(s.name) for samples in splits.values() for s in samples]
     twice = len(set(plain)) < len(plain)
     jobs = [
-        (_plain(f"{split}__" * twice + sample.name), split, sample)
+        (file_name(f"{split}__" * twice + sample.name), split, sample)
         for split, samples in splits.items()
         for sample in samples
     ]
@@ -145,15 +141,6 @@ def _named(splits: Mapping[str, Sequence[Sample]]) -> list[Job]:
     if problems:
         raise DataError("pictures would have the same name", problems)
     return jobs
-
-
-def _plain(name: str) -> str:
-    """Return a name that files may have: no folder, not hidden, at most 200 bytes."""
-    plain = "_".join(name.replace("/", "__").split()).lstrip(".") or "picture"
-    if len(plain.encode()) <= LONGEST_NAME:
-        return plain
-    digest = hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:16]
-    return f"{plain.encode()[: LONGEST_NAME - 17].decode(errors='ignore')}_{digest}"
 
 
 def _begun(folder: Path, wish: Mapping[str, Any], jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:

@@ -19,10 +19,7 @@ from frugalseg.data.check.report import DataReport, check_dataset
 from frugalseg.data.dataset import Dataset, Sample
 from frugalseg.data.layouts import folder
 from frugalseg.data.split import SPLITS
-from frugalseg.data.write import LAYOUTS, Written
-
-MAX_NAME_BYTES = 200
-"""Of a file's name; file systems take 255, suffix included."""
+from frugalseg.data.write import LAYOUTS, Written, file_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,23 +146,12 @@ def _jobs(dataset: Dataset, gone: set[_Key]) -> Iterator[_Job]:
         for sample in samples:
             if (split, sample) in gone:
                 continue
-            plain = _file_name(sample.name)
+            plain = file_name(sample.name)
             name = next(
                 n for n in (plain, *(f"{plain}-{i}" for i in range(2, 10**6))) if n not in used
             )
             used.add(name)
             yield _Job(split, name, sample)
-
-
-def _file_name(name: str) -> str:
-    """Make one name of a path; hidden files are not read, so it begins with no dot.
-
-    >>> _file_name("batch_1/000.jpg"), _file_name("../.a")
-    ('batch_1__000.jpg', '_..__.a')
-    """
-    flat = name.replace("/", "__").replace("\\", "__").encode(errors="surrogateescape")
-    short = flat[-MAX_NAME_BYTES:].decode(errors="ignore")
-    return f"_{short}" if short.startswith(".") else short or "_"
 
 
 def _write(

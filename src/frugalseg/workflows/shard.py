@@ -12,7 +12,7 @@ from frugalseg.data.catalog import open_dataset
 from frugalseg.data.dataset import Dataset, Sample
 from frugalseg.data.layouts.shards import MASK, RECORD, Member, shards_of, write_shard
 from frugalseg.data.remote import is_remote
-from frugalseg.data.write import encode_mask, write_labels
+from frugalseg.data.write import encode_mask, file_name, write_labels
 from frugalseg.workflows.fix_data import check_place
 
 SHARD_BYTES = 256_000_000
@@ -78,7 +78,7 @@ def _write(
 def _members(dataset: Dataset, samples: Sequence[Sample], problems: list[str]) -> Iterator[Member]:
     seen = dict[str, Sample]()
     for sample in samples:
-        key = sample.name.replace("/", "__").replace(".", "_")
+        key = file_name(sample.name).replace(".", "_")
         if seen.setdefault(key, sample) is not sample:
             problems.append(f"{sample.image}: would be called {key}, as {seen[key].image}")
             continue

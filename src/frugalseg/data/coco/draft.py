@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from frugalseg.core.errors import DataError
-from frugalseg.data.coco.entries import Entry, read_entries, shown
+from frugalseg.data.coco.entries import Entry, read_entries
 from frugalseg.data.coco.index import Category, Index, Kind, Names, sample_name
+from frugalseg.data.text import shown
 from frugalseg.imaging.read import MAX_PIXELS, MAX_SIDE
 
 MAX_PROBLEMS = 1000  # a file that is wrong throughout is not read to its end

@@ -53,19 +53,6 @@ def decoded(content: bytes) -> Any:
     return _DECODER.decode(content.decode("utf-8"))
 
 
-def shown(value: object) -> str:
-    """Write a value of a file, however long or deep it is.
-
-    >>> shown("a" * 1000), shown([[[]]])
-    ("'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa ...", 'a list')
-    """
-    if isinstance(value, list | dict):
-        return "a list" if isinstance(value, list) else "an object"
-    most = 60
-    text = ascii(value)
-    return text if len(text) <= most else f"{text[:40]} ..."
-
-
 def _no_number(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a number")
 

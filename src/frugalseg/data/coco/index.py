@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from frugalseg.core.errors import DataError
 from frugalseg.core.labels import IGNORE
-from frugalseg.data.coco.entries import decoded, shown
+from frugalseg.data.coco.entries import decoded
 from frugalseg.data.dataset import Sample
+from frugalseg.data.text import shown
 
 Kind = Literal["instances", "panoptic"]
 

@@ -31,13 +31,14 @@ from numpy.typing import NDArray
 from frugalseg.core.errors import DataError, require
 from frugalseg.core.labels import LabelSpace
 from frugalseg.data.coco.cache import open_index, user_folder
-from frugalseg.data.coco.entries import shown
 from frugalseg.data.coco.index import Category, supercategories, train_id_of
 from frugalseg.data.coco.layout import Part, check_names, image_folders, open_parts, split_told
-from frugalseg.data.coco.regions import Runs, area, paint, read_region
+from frugalseg.data.coco.regions import read_region
 from frugalseg.data.dataset import Dataset, Sample, refuse
 from frugalseg.data.names import BACKGROUND
+from frugalseg.data.shapes.runs import Runs, area, paint
 from frugalseg.data.split import SPLIT_FOLDERS
+from frugalseg.data.text import shown
 
 _ROBOFLOW = "_annotations.coco.json"
 _INSTANCES = "instances_"

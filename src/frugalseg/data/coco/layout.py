@@ -9,11 +9,11 @@ from pathlib import Path
 from frugalseg.core.errors import DataError
 from frugalseg.core.labels import MAX_CLASSES
 from frugalseg.data.coco.cache import open_index
-from frugalseg.data.coco.entries import shown
 from frugalseg.data.coco.index import Category, Index, Kind
 from frugalseg.data.coco.samples import CocoSamples, find_folder
 from frugalseg.data.dataset import Sample, refuse
 from frugalseg.data.split import SPLIT_FOLDERS, divided, folders_of
+from frugalseg.data.text import shown
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 

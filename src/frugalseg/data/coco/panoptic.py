@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from frugalseg.core.errors import DataError
 from frugalseg.core.labels import IGNORE, LabelSpace
 from frugalseg.data.coco.cache import open_index, user_folder
-from frugalseg.data.coco.entries import shown
 from frugalseg.data.coco.index import supercategories, train_id_of
 from frugalseg.data.coco.layout import Part, check_names, image_folders, open_parts, split_told
 from frugalseg.data.dataset import Dataset, Sample, refuse
+from frugalseg.data.text import shown
 from frugalseg.imaging.read import read_color_mask
 
 _PREFIX = "panoptic_"

@@ -13,14 +13,14 @@ import csv
 from functools import partial
 from pathlib import Path
 
-from frugalseg.core.errors import ConfigError, DataError
+from frugalseg.core.errors import DataError
 from frugalseg.core.labels import IGNORE, LabelSpace, palette
 from frugalseg.data.dataset import Dataset, refuse
 from frugalseg.data.files import files_below, pairs
 from frugalseg.data.labels_yaml import from_yaml
 from frugalseg.data.masks import ColorTable, rasterise
 from frugalseg.data.names import class_names
-from frugalseg.data.text import read_lines
+from frugalseg.data.text import blamed, read_lines
 from frugalseg.imaging.read import IMAGE_SUFFIXES
 
 _SPLITS = {"training": "train", "validation": "val"}
@@ -80,14 +80,12 @@ def _classes(root: Path) -> tuple[LabelSpace, ColorTable]:
     path = root / "objectInfo150.txt"
     listed = _read_names(path) if path.is_file() else " ".join(_NAMES.split()).split("; ")
     names = class_names(listed, path)
-    try:
+    with blamed(path):
         labels = LabelSpace(
             names=names,
             colors=palette(len(names)),
             from_disk={0: IGNORE} | {i + 1: i for i in range(len(names))},
         )
-    except ConfigError as wrong:
-        raise DataError(f"{path}: {wrong}") from wrong
     return labels, ()
 
 

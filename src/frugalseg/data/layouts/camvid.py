@@ -10,7 +10,7 @@ import csv
 from functools import partial
 from pathlib import Path
 
-from frugalseg.core.errors import ConfigError, DataError
+from frugalseg.core.errors import DataError
 from frugalseg.core.labels import IGNORE, Color, LabelSpace
 from frugalseg.data.dataset import Dataset, Sample, refuse
 from frugalseg.data.files import match_masks
@@ -18,7 +18,7 @@ from frugalseg.data.labels_yaml import from_yaml
 from frugalseg.data.masks import rasterise_mask
 from frugalseg.data.names import VOID_NAMES
 from frugalseg.data.split import SPLITS
-from frugalseg.data.text import read_lines
+from frugalseg.data.text import blamed, read_lines
 
 _VOID = 11
 _STANDARD: dict[str, Color] = {
@@ -124,11 +124,9 @@ def _from_csv(path: Path) -> LabelSpace:
     void = [number for number, name, _ in classes if name.lower() in VOID_NAMES]
     named = [row for row in classes if row[0] not in void]
     from_disk = {number: i for i, (number, _, _) in enumerate(named)}
-    try:
+    with blamed(path):
         return LabelSpace(
             names=tuple(name for _, name, _ in named),
             colors=tuple(color for _, _, color in named),
             from_disk=from_disk | dict.fromkeys(void or [IGNORE], IGNORE),
         )
-    except ConfigError as wrong:
-        raise DataError(f"{path}: {wrong}") from wrong

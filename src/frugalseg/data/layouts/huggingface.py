@@ -18,14 +18,14 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from frugalseg.core.errors import ConfigError, DataError, unknown
+from frugalseg.core.errors import DataError, unknown
 from frugalseg.core.labels import IGNORE, LabelSpace, palette
 from frugalseg.data.dataset import Dataset, Sample, refuse
 from frugalseg.data.files import match_inside
 from frugalseg.data.masks import rasterise_mask, refuse_two_values
 from frugalseg.data.names import VOID_NAMES, background_of, class_label
 from frugalseg.data.split import SPLIT_FOLDERS, divided
-from frugalseg.data.text import read_json, read_yaml, shown
+from frugalseg.data.text import blamed, read_json, read_yaml, shown
 
 _NAMES = "id2label.json"
 _IMAGES = ("images", "data")
@@ -89,7 +89,7 @@ def _label_space(names: dict[int, str], ignored: set[int] | None, path: Path) ->
     if names.get(IGNORE, "ignore").lower() in VOID_NAMES:
         ignored = {*ignored, IGNORE}
     kept = [number for number in sorted(names) if number not in ignored]
-    try:
+    with blamed(path):
         background = background_of(tuple(names[number] for number in kept))
         return LabelSpace(
             names=tuple(names[number] for number in kept),
@@ -97,8 +97,6 @@ def _label_space(names: dict[int, str], ignored: set[int] | None, path: Path) ->
             from_disk={number: i for i, number in enumerate(kept)} | dict.fromkeys(ignored, IGNORE),
             background=background,
         )
-    except ConfigError as wrong:
-        raise DataError(f"{path}: {wrong}") from wrong
 
 
 def _names(path: Path) -> dict[int, str]:

@@ -31,14 +31,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.PngImagePlugin import PngImageFile
 
-from frugalseg.core.errors import ConfigError, DataError
+from frugalseg.core.errors import DataError
 from frugalseg.core.labels import IGNORE, LabelSpace
 from frugalseg.data.dataset import Dataset, Sample, refuse
 from frugalseg.data.files import inside
 from frugalseg.data.names import BACKGROUND, LABELME_BACKGROUND, class_label, class_names
-from frugalseg.data.shapes.polygons import MOST_CROSSINGS, fill
+from frugalseg.data.shapes.polygons import fill
 from frugalseg.data.split import SPLIT_FOLDERS, divided
-from frugalseg.data.text import head, noted, read_json, read_list, shown
+from frugalseg.data.text import blamed, head, noted, read_json, read_list, shown
 from frugalseg.imaging.read import IMAGE_SUFFIXES, MAX_PIXELS, MAX_SIDE
 
 MARGIN = 0.01  # of a side: how far a point may lie outside, as in the layout "yolo"
@@ -130,10 +130,8 @@ def with_background(names: Sequence[str], path: Path) -> tuple[LabelSpace, dict[
     """Put "background" first; also the train id of each name, 255 for the ignored one."""
     behind = [name for name in names if name.lower() in _BACKGROUNDS]
     objects = [name for name in names if name not in behind and name != _IGNORED]
-    try:
+    with blamed(path):
         labels = LabelSpace.of([BACKGROUND, *objects], background=0)
-    except ConfigError as wrong:
-        raise DataError(f"{path}: {wrong}") from wrong
     ids = dict.fromkeys([*behind, *_BACKGROUNDS], 0) | {_IGNORED: IGNORE}
     return labels, ids | {name: number for number, name in enumerate(labels.names)}
 
@@ -162,11 +160,7 @@ def fill_outline(labels_HW: NDArray[np.uint8], points: Points, value: int) -> No
     if len(points) < _MIN_CORNERS:
         raise ValueError(f"{len(points)} points; a polygon has at least three")
     _check_within(labels_HW.shape, points)
-    points_P2 = np.array(points)
-    rows = np.abs(points_P2[:, 1] - np.roll(points_P2[:, 1], -1))
-    if (crossings := rows.sum()) > MOST_CROSSINGS:
-        raise ValueError(f"an outline that crosses {crossings:,.0f} rows; draw it simpler")
-    fill(labels_HW, points_P2, value)
+    fill(labels_HW, np.array(points), value)
 
 
 def _check_within(shape: tuple[int, ...], points: Points) -> None:

@@ -12,14 +12,14 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from frugalseg.core.errors import ConfigError, DataError
+from frugalseg.core.errors import DataError
 from frugalseg.core.labels import LabelSpace, palette
 from frugalseg.data.dataset import Dataset, Sample, refuse
 from frugalseg.data.files import files_by_stem, leaving
 from frugalseg.data.masks import rasterise_mask
 from frugalseg.data.names import background_of, class_label
 from frugalseg.data.split import SPLIT_FOLDERS
-from frugalseg.data.text import head, read_lines
+from frugalseg.data.text import blamed, head, read_lines
 from frugalseg.imaging.read import IMAGE_SUFFIXES, LOSSY, MASK_SUFFIXES
 
 _FOLDERS = ("train", "valid", "test")
@@ -131,12 +131,10 @@ def _label_space(classes: dict[int, str], path: Path) -> LabelSpace:
     values = sorted(classes)
     names = tuple(classes[value] for value in values)
     background = background_of(names)
-    try:
+    with blamed(path):
         return LabelSpace(
             names=names,
             colors=palette(len(names), background),
             from_disk={value: i for i, value in enumerate(values)},
             background=background,
         )
-    except ConfigError as wrong:
-        raise DataError(f"{path}: {wrong}") from wrong

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from frugalseg.core.errors import ConfigError, DataError
+from frugalseg.core.errors import DataError
 from frugalseg.core.labels import IGNORE, LabelSpace, palette
 from frugalseg.data.dataset import Dataset, Sample, refuse
 from frugalseg.data.files import inside, match_inside
@@ -28,7 +28,7 @@ from frugalseg.data.layouts.yolo import has_masks, named_folder
 from frugalseg.data.masks import rasterise_mask, refuse_two_values
 from frugalseg.data.names import background_of, class_names
 from frugalseg.data.split import SPLITS, folders_of
-from frugalseg.data.text import read_yaml, shown
+from frugalseg.data.text import blamed, read_yaml, shown
 
 _IGNORED = "ignore_label"
 
@@ -85,15 +85,13 @@ def _mapping(written: object, count: int, path: Path) -> dict[int, int]:
 
 def _label_space(names: tuple[str, ...], mapping: dict[int, int], path: Path) -> LabelSpace:
     background = background_of(names)
-    try:
+    with blamed(path):
         return LabelSpace(
             names=names,
             colors=palette(len(names), background),
             from_disk={IGNORE: IGNORE} | (mapping or {i: i for i in range(len(names))}),
             background=background,
         )
-    except ConfigError as wrong:
-        raise DataError(f"{path}: {wrong}") from wrong
 
 
 def _splits(root: Path, written: dict[str, Any]) -> dict[str, tuple[Sample, ...]]:

@@ -25,7 +25,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from frugalseg.core.errors import ConfigError, DataError
+from frugalseg.core.errors import DataError
 from frugalseg.core.labels import IGNORE, Color, LabelSpace
 from frugalseg.data.dataset import Dataset, Sample, refuse
 from frugalseg.data.files import files_below, is_lossy, pairs, plain, spread
@@ -33,7 +33,7 @@ from frugalseg.data.labels_yaml import from_yaml
 from frugalseg.data.masks import ColorTable, rasterise, refuse_stretched
 from frugalseg.data.names import LABELME_BACKGROUND, class_names
 from frugalseg.data.split import SPLITS, divided
-from frugalseg.data.text import read_lines, read_list
+from frugalseg.data.text import blamed, read_lines, read_list
 from frugalseg.imaging.read import IMAGE_SUFFIXES, has_colors, read_color_mask, read_mask
 
 _NAMES = (
@@ -211,10 +211,8 @@ def _declared(top: Path) -> tuple[LabelSpace, ColorTable] | None:
     names = class_names(read_list(path), path)
     background = names.index(LABELME_BACKGROUND) if LABELME_BACKGROUND in names else None
     colors = [voc_color(value) for value in range(len(names))]
-    try:
+    with blamed(path):
         return LabelSpace.of(names, colors=colors, background=background), ()
-    except ConfigError as wrong:
-        raise DataError(f"{path}: {wrong}") from wrong
 
 
 def _standard() -> tuple[LabelSpace, ColorTable]:

@@ -94,7 +94,10 @@ def rasterise_polygons(
     """Fill the polygons of a file over background (0); no file means background only."""
     labels_HW = np.zeros(size, dtype=np.uint8)
     for class_id, points in read_polygons(sample.label, num_classes=num_classes):
-        fill(labels_HW, np.array(points) * size[::-1], class_id + 1)
+        try:
+            fill(labels_HW, np.array(points) * size[::-1], class_id + 1)
+        except ValueError as wrong:
+            raise DataError(f"{sample.label}: {wrong}") from wrong
     return labels_HW
 
 

@@ -3,8 +3,6 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from frugalseg.core.errors import DataError
-
 MOST_CROSSINGS = 4_000_000  # of edges and rows; each takes some 50 bytes while it is filled
 
 
@@ -14,7 +12,7 @@ def fill(labels_HW: NDArray[np.uint8], points_P2: NDArray[np.float64], value: in
     The outline may leave the picture. Inside is where it is crossed an odd number of times on the
     way to the left. Each edge is met with each row of centres between its ends. A crossing turns
     all pixels from the first centre on its right, so the parity of the crossings so far is what is
-    inside. Raises DataError for an outline that runs up and down too often.
+    inside. Raises ValueError for an outline that runs up and down too often.
 
     >>> labels_HW = np.zeros((2, 3), np.uint8)
     >>> fill(labels_HW, np.array([[1.0, 0.0], [9.0, 0.0], [9.0, 1.0], [1.0, 1.0]]), 7)
@@ -27,7 +25,7 @@ def fill(labels_HW: NDArray[np.uint8], points_P2: NDArray[np.float64], value: in
     first = np.ceil(np.minimum(y, to_y)).clip(0, height).astype(np.intp)
     count = np.ceil(np.maximum(y, to_y)).clip(0, height).astype(np.intp) - first
     if count.sum() > MOST_CROSSINGS:
-        raise DataError(f"an outline crosses {count.sum():,} rows of pixels; draw it simpler")
+        raise ValueError(f"an outline that crosses {count.sum():,} rows; draw it simpler")
     edge = np.repeat(np.arange(len(x)), count)
     if not len(edge):
         return
