@@ -18,10 +18,13 @@ from frugalseg.data.dataset import Dataset
 from frugalseg.models.network import Network
 from frugalseg.training.batches import Batch, normalise, steps_in_epoch, training_batches
 from frugalseg.training.objective import Objective
+from frugalseg.training.packing import NETWORK, OPTIMIZER, below, packed, unpack
 from frugalseg.training.recipe import Recipe
 from frugalseg.training.schedule import rate
+from frugalseg.training.teacher import Teaching
 
 RESERVED = "loop.reserved_s"
+TEACHING = "teaching"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,7 @@ class Training:
         recipe: Recipe,
         spec: InputSpec,
         weights_C: Tensor | None,
+        teaching: Teaching | None = None,
     ) -> None:
         self.dataset, self.recipe, self.spec = dataset, recipe, spec
         self.fabric = Fabric(accelerator="auto", devices=1, precision=_precision(recipe))
@@ -64,6 +68,9 @@ class Training:
         self.module.mark_forward_method("outputs")
         self.averaged.to(self.fabric.device)
         self.objective = Objective(recipe.loss, weights_C, self.fabric.device)
+        self.teaching = teaching
+        if teaching is not None:
+            teaching.join(network, self.fabric)
         self.step, self.elapsed_s = 0, 0.0
         self.loading_s = self.looping_s = 0.0
         self.reserved_s = 0.0
@@ -114,9 +121,13 @@ class Training:
         images, labels = (part.to(self.fabric.device, non_blocking=True) for part in batch)
         outputs = self.module.outputs(normalise(images, self.spec))
         loss = self.objective(outputs, labels.long(), self.step)
+        if self.teaching is not None:
+            loss = loss + self.teaching.loss(images, outputs.scores)
         self.optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
         self.optimizer.step()
+        if self.teaching is not None:
+            self.teaching.learn()
         self.step += 1
         self._average()
         self.elapsed_s = time.monotonic() - began
@@ -143,11 +154,10 @@ class Training:
 
     def state(self) -> dict[str, Tensor]:
         """Return raw weights, optimizer moments and the time kept for the end, by name."""
-        tensors = {f"network.{n}": t for n, t in self.network.state_dict().items()}
-        for index, moments in self.optimizer.state_dict()["state"].items():
-            for name, value in moments.items():
-                tensors[f"optimizer.{index}.{name}"] = torch.as_tensor(value)
+        tensors = packed(self.network, self.optimizer)
         tensors[RESERVED] = torch.tensor(self.reserved_s, dtype=torch.float64)
+        if self.teaching is not None:
+            tensors |= {f"{TEACHING}.{n}": t for n, t in self.teaching.state().items()}
         return tensors
 
     def restore(
@@ -158,23 +168,13 @@ class Training:
         elapsed_s: float,
     ) -> Self:
         """Go on from what `state()` gave, the averaged weights, and how far the run was."""
-        network: dict[str, Tensor] = {}
-        moments: dict[int, dict[str, Tensor]] = {}
         self.reserved_s = float(state.get(RESERVED, 0.0))
-        for name, tensor in state.items():
-            if name == RESERVED:
-                continue
-            kind, _, rest = name.partition(".")
-            if kind == "network":
-                network[rest] = tensor
-            else:
-                index, _, moment = rest.partition(".")
-                moments.setdefault(int(index), {})[moment] = tensor
+        own = {n: t for n, t in state.items() if n.partition(".")[0] in {NETWORK, OPTIMIZER}}
         try:
-            self.network.load_state_dict(network)
+            unpack(own, self.network, self.optimizer)
             self.averaged.load_state_dict(dict(averaged))
-            groups = self.optimizer.state_dict()["param_groups"]
-            self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+            if self.teaching is not None:
+                self.teaching.restore(below(TEACHING, state))
         except (RuntimeError, ValueError, KeyError) as wrong:
             raise ArtifactError(f"the checkpoint does not belong to this run: {wrong}") from wrong
         self.step, self.elapsed_s = step, elapsed_s

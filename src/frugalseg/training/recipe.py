@@ -182,6 +182,35 @@ class Augment(Part):
         return self
 
 
+class Teacher(Part):
+    """A trained network, as run or checkpoint, whose scores are to be learnt: see `losses.distil`.
+
+    Each loss has a weight, none at 0: `pixel` for the classes of each pixel at `temperature`,
+    `channel` for where each class is, `pair` for which parts of the picture are alike, `holistic`
+    for what a critic takes for the teacher's (SKD has 0.1). `cache` is a folder that keeps the
+    teacher's scores for later runs by the same recipe.
+    """
+
+    run: str | None = None
+    pixel: float = Field(default=1.0, ge=0)
+    temperature: float = Field(default=1.0, gt=0)
+    channel: float = Field(default=0.0, ge=0)
+    channel_temperature: float = Field(default=4.0, gt=0)
+    pair: float = Field(default=0.0, ge=0)
+    holistic: float = Field(default=0.0, ge=0)
+    cache: str | None = None
+
+    @model_validator(mode="after")
+    def _teaches(self) -> Self:
+        if self.run is not None and not (self.pixel or self.channel or self.pair or self.holistic):
+            raise ValueError("pixel, channel, pair and holistic are all 0: nothing is taught")
+        if self.cache is not None and self.pair:
+            raise ValueError(
+                "cache keeps scores, and pair needs the maps before them: leave out one"
+            )
+        return self
+
+
 class Recipe(Part):
     """A training run. Equal recipes, data and machines give equal weights (ADR 0007).
 
@@ -198,6 +227,7 @@ class Recipe(Part):
     loss: LossTerms = LossTerms()
     sampling: Sampling = Sampling()
     augment: Augment = Augment()
+    teacher: Teacher = Teacher()
     start: str | None = Field(
         default=None, description="checkpoint or run whose weights are taken where they fit"
     )

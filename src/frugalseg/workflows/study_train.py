@@ -55,9 +55,11 @@ def check_network(job: Job) -> None:
 
 
 def check_start(job: Job, folder: Path) -> None:
-    """Raise ArtifactError where the weights to start from are missing, and still needed."""
+    """Raise ArtifactError where the weights to start from, or the teacher, are still needed."""
     if job.recipe.start is not None and not _is_begun(folder):
         find_checkpoint(Path(job.recipe.start))
+    if job.recipe.teacher.run is not None:
+        find_checkpoint(Path(job.recipe.teacher.run))
 
 
 def check_input(job: Job, dataset: Dataset, report: DataReport) -> None:

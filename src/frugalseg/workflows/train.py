@@ -32,6 +32,7 @@ from frugalseg.training.log import RunLog
 from frugalseg.training.loop import Step, Training
 from frugalseg.training.objective import class_weights
 from frugalseg.training.recipe import Recipe, load_recipe, recipe_from, with_time
+from frugalseg.training.teacher import Teaching
 from frugalseg.training.validation import score_split, torch_predictor
 
 CHECKED_PICTURES = 2_000  # of a split, before training; `data check` looks at all
@@ -162,7 +163,10 @@ class _Run:
         network = self.architecture.build()
         if recipe.start is not None and not resume:
             start_from(network, Path(recipe.start))
-        self.training = Training(network, dataset, recipe, self.spec, weights_C)
+        teaching = None
+        if recipe.teacher.run is not None:
+            teaching = Teaching(recipe.teacher, dataset.labels, self.spec)
+        self.training = Training(network, dataset, recipe, self.spec, weights_C, teaching)
         self.best_miou: float | None = None
         if resume:
             self._resume()
