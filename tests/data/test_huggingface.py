@@ -59,7 +59,7 @@ def test_splits_are_folders(tmp_path: Path) -> None:
     put(tmp_path, "b", images="images/val", labels="labels/val")
     assert "a second folder for 'val'" in problem(tmp_path)
     put(tmp_path, "c")
-    assert "1 images lie beside the split folders" in problem(tmp_path)
+    assert "1 images lie beside the folders train, val, validation, test" in problem(tmp_path)
 
 
 def test_ids_may_have_gaps_and_255_does_not_count(tmp_path: Path) -> None:

@@ -4,11 +4,16 @@ import glob
 import os
 import stat
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from frugalseg.data.dataset import Sample
+from frugalseg.core.errors import DataError
+from frugalseg.data.dataset import Sample, refuse
+from frugalseg.data.split import SPLIT_FOLDERS, divided
 from frugalseg.imaging.read import IMAGE_SUFFIXES, LOSSY, MASK_SUFFIXES
+
+Samples = tuple[Sample, ...]
+Match = Callable[[Path, Path, list[str]], Samples]
 
 
 def files_below(
@@ -99,7 +104,7 @@ def pairs(
     *,
     place: str,
     pictures: Path | None = None,
-) -> tuple[Sample, ...]:
+) -> Samples:
     """Match images and masks by name; one without partner is a problem, as is a lossy mask.
 
     `place` says where a mask is expected, the last * in it for its name; `pictures` is the folder
@@ -144,7 +149,7 @@ def is_lossy(mask: Path, problems: list[str]) -> bool:
 
 def match_masks(
     images: Path, masks: Path, problems: list[str], *, root: Path | None = None
-) -> tuple[Sample, ...]:
+) -> Samples:
     """Match two folders by stem; a file without partner is a problem, as is a lossy mask."""
     return pairs(
         files_by_stem(images, IMAGE_SUFFIXES, problems, root=root),
@@ -155,11 +160,35 @@ def match_masks(
     )
 
 
-def match_inside(root: Path, images: Path, masks: Path, problems: list[str]) -> tuple[Sample, ...]:
+def match_inside(images: Path, masks: Path, problems: list[str], *, root: Path) -> Samples:
     """Match two folders by stem; a link that leaves the data set is a problem too."""
     samples = match_masks(images, masks, problems)
     problems += leaving(root, samples)
     return samples
+
+
+def matched_splits(root: Path, images: Path, masks: Path, match: Match) -> dict[str, Samples]:
+    """Match two folders, each with folders for the splits, or with none and then divided.
+
+    Raises DataError with all that does not match, and where there is nothing.
+    """
+    problems: list[str] = []
+    loose = match(images, masks, problems)
+    named = [name for name in SPLIT_FOLDERS if any((t / name).is_dir() for t in (images, masks))]
+    splits: dict[str, Samples] = {}
+    for name in named:
+        if (split := SPLIT_FOLDERS[name]) in splits:
+            problems.append(f"{images / name}: a second folder for {split!r}")
+        splits[split] = match(images / name, masks / name, problems)
+    if named and loose:
+        problems.append(
+            f"{images}: {len(loose)} images lie beside the folders {', '.join(named)};"
+            " move them into one"
+        )
+    refuse(root, problems)
+    if not any((loose, *splits.values())):
+        raise DataError(f"{root}: no images in {images} (JPEG, PNG, BMP or WebP)")
+    return splits or divided(loose)
 
 
 def leaving(root: Path, samples: Sequence[Sample]) -> list[str]:

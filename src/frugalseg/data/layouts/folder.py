@@ -23,13 +23,11 @@ What the values of the masks mean stands in `labels.yaml` (below), or as one nam
 from functools import partial
 from pathlib import Path
 
-from frugalseg.core.errors import DataError
-from frugalseg.data.dataset import Dataset, Sample, refuse
-from frugalseg.data.files import match_masks
+from frugalseg.data.dataset import Dataset
+from frugalseg.data.files import match_masks, matched_splits
 from frugalseg.data.labels_yaml import declared
 from frugalseg.data.layouts.yolo import has_masks
 from frugalseg.data.masks import found, rasterise, refuse_stretched
-from frugalseg.data.split import SPLIT_FOLDERS, divided
 
 
 def detect(root: Path) -> bool:
@@ -39,7 +37,7 @@ def detect(root: Path) -> bool:
 
 def read(root: Path) -> Dataset:
     """List the samples and learn the classes; masks are decoded only if no file names these."""
-    splits = _splits(root)
+    splits = matched_splits(root, root / "images", root / "masks", partial(match_masks, root=root))
     masks = [sample.label for samples in splits.values() for sample in samples]
     known = declared(root)
     labels, table = known or (found(root, masks), ())
@@ -52,27 +50,3 @@ def read(root: Path) -> Dataset:
         splits=splits,
         rasterise=partial(rasterise, labels=labels, table=table),
     )
-
-
-def _splits(root: Path) -> dict[str, tuple[Sample, ...]]:
-    problems: list[str] = []
-    images, masks = root / "images", root / "masks"
-    named = sorted(
-        {f.name for top in (images, masks) for f in top.iterdir() if f.name in SPLIT_FOLDERS}
-    )
-    loose = match_masks(images, masks, problems, root=root)
-    splits: dict[str, tuple[Sample, ...]] = {}
-    for name in named:
-        if SPLIT_FOLDERS[name] in splits:
-            problems.append(f"{images / name}: a second folder for {SPLIT_FOLDERS[name]!r}")
-        pairs = match_masks(images / name, masks / name, problems, root=root)
-        splits[SPLIT_FOLDERS[name]] = pairs
-    if named and loose:
-        problems.append(
-            f"{images}: {len(loose)} images lie beside the folders {', '.join(named)};"
-            " move them into one"
-        )
-    refuse(root, problems)
-    if not any((loose, *splits.values())):
-        raise DataError(f"{root}: no images in {images} (JPEG, PNG, BMP or WebP)")
-    return splits or divided(loose)

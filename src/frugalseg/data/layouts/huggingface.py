@@ -20,11 +20,10 @@ from pathlib import Path
 
 from frugalseg.core.errors import DataError, unknown
 from frugalseg.core.labels import IGNORE, LabelSpace, palette
-from frugalseg.data.dataset import Dataset, Sample, refuse
-from frugalseg.data.files import match_inside
+from frugalseg.data.dataset import Dataset, refuse
+from frugalseg.data.files import match_inside, matched_splits
 from frugalseg.data.masks import rasterise_mask, refuse_two_values
 from frugalseg.data.names import VOID_NAMES, background_of, class_label
-from frugalseg.data.split import SPLIT_FOLDERS, divided
 from frugalseg.data.text import blamed, read_json, read_yaml, shown
 
 _NAMES = "id2label.json"
@@ -43,7 +42,7 @@ def read(root: Path) -> Dataset:
     images, masks = _folders(root) or (root / "images", root / "labels")
     names, ignored = _names(root / _NAMES), _ignored(root / "labels.yaml")
     labels = _label_space(names, ignored, root / _NAMES)
-    splits = _splits(root, images, masks)
+    splits = matched_splits(root, images, masks, partial(match_inside, root=root))
     if IGNORE not in {*names, *(ignored or ())} and labels.num_classes > 1:
         refuse_two_values(
             [sample.label for samples in splits.values() for sample in samples],
@@ -62,24 +61,6 @@ def _folders(root: Path) -> tuple[Path, Path] | None:
     images = next((root / name for name in _IMAGES if (root / name).is_dir()), None)
     labels = next((root / name for name in _LABELS if (root / name).is_dir()), None)
     return (images, labels) if images and labels else None
-
-
-def _splits(root: Path, images: Path, masks: Path) -> dict[str, tuple[Sample, ...]]:
-    problems: list[str] = []
-    loose = match_inside(root, images, masks, problems)
-    splits: dict[str, tuple[Sample, ...]] = {}
-    for name, split in SPLIT_FOLDERS.items():
-        if not any((top / name).is_dir() for top in (images, masks)):
-            continue
-        if split in splits:
-            problems.append(f"{images / name}: a second folder for {split!r}")
-        splits[split] = match_inside(root, images / name, masks / name, problems)
-    if loose and splits:
-        problems.append(f"{images}: {len(loose)} images lie beside the split folders; move them in")
-    refuse(root, problems)
-    if not any((loose, *splits.values())):
-        raise DataError(f"{root}: no images in {images} (JPEG, PNG, BMP or WebP)")
-    return splits or divided(loose)
 
 
 def _label_space(names: dict[int, str], ignored: set[int] | None, path: Path) -> LabelSpace:

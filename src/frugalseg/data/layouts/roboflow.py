@@ -15,12 +15,12 @@ from pathlib import Path
 from frugalseg.core.errors import DataError
 from frugalseg.core.labels import LabelSpace, palette
 from frugalseg.data.dataset import Dataset, Sample, refuse
-from frugalseg.data.files import files_by_stem, leaving
+from frugalseg.data.files import files_by_stem, is_lossy, leaving
 from frugalseg.data.masks import rasterise_mask
 from frugalseg.data.names import background_of, class_label
 from frugalseg.data.split import SPLIT_FOLDERS
 from frugalseg.data.text import blamed, head, read_lines
-from frugalseg.imaging.read import IMAGE_SUFFIXES, LOSSY, MASK_SUFFIXES
+from frugalseg.imaging.read import IMAGE_SUFFIXES
 
 _FOLDERS = ("train", "valid", "test")
 _CLASSES = "_classes.csv"
@@ -75,8 +75,8 @@ def _samples(root: Path, folder: Path, problems: list[str]) -> tuple[Sample, ...
         for stem, path in files.items()
         if path not in used
     ]
-    lossy = [path for path in masks.values() if path.suffix.lower() not in MASK_SUFFIXES]
-    problems += [f"{path}: {LOSSY}" for path in lossy]
+    for path in masks.values():
+        is_lossy(path, problems)
     problems += leaving(root, samples)
     return tuple(samples)
 

@@ -108,7 +108,7 @@ def _splits(root: Path, written: dict[str, Any]) -> dict[str, tuple[Sample, ...]
                     f"{path}: masks_dir: no folder {name} beside the images in {images}"
                 )
                 continue
-            for sample in match_inside(root, images, masks, problems):
+            for sample in match_inside(images, masks, problems, root=root):
                 if sample.name in samples:
                     problems.append(f"{sample.image}: same name as {samples[sample.name].image}")
                 samples[sample.name] = sample
