@@ -9,6 +9,7 @@ import typer
 
 from frugalseg import __version__
 from frugalseg.cli import (
+    compress,
     data,
     demo,
     devices,
@@ -58,6 +59,7 @@ app.command("fit")(fit.fit)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("weigh")(weigh.weigh)
+app.command("compress")(compress.compress)
 app.command("export")(export.export)
 app.command("segment")(segment.segment)
 

@@ -65,7 +65,7 @@ def groups(graph: Graph) -> tuple[Group, ...]:
     >>> [(group.makers, group.channels) for group in groups(chain(wide, again, add, shapes=shapes))]
     [(('a',), 3), (('wide', 'again'), 8)]
     """
-    rules = _Rules(graph)
+    rules = Rules(graph)
     members: dict[str, set[str]] = {}
     for name in graph.tensors:
         members.setdefault(rules.ties.of(name), set()).add(name)
@@ -81,13 +81,13 @@ def channel_counts(graph: Graph, wanted: Mapping[str, int]) -> dict[str, int]:
 
     Raises ConfigError for a name that makes nothing, and for counts that cannot be.
     """
-    rules = _Rules(graph)
+    rules = Rules(graph)
     counts = rules.wanted(wanted)
     return {name: rules.count(rules.ties.of(name), counts) for name in graph.tensors}
 
 
 @dataclass(slots=True)
-class _Rules:
+class Rules:
     """The rules of a graph, by the name that stands for a class of tensors.
 
     `sums` are the maps whose channels a class is the sum of, each so many times.
@@ -112,8 +112,7 @@ class _Rules:
                 makers.append((op.name, op.writes[0]))
             elif op.kind == "concatenation" and self._is_sum(op):
                 sums.append((op.writes[0], op.reads))
-            elif op.kind == "depthwise_conv_2d" and op.groups == self.given[op.reads[0]]:
-                times = self.given[op.writes[0]] // self.given[op.reads[0]]
+            elif _is_depthwise(op, self.given) and (times := self._times(op)) > 1:
                 sums.append((op.writes[0], op.reads[:1] * times))
             else:
                 pinned |= self._tie(op)
@@ -156,6 +155,9 @@ class _Rules:
             counts[root] = next(iter(totals), self.given[root])
         return counts[root]
 
+    def _times(self, op: Op) -> int:
+        return self.given[op.writes[0]] // self.given[op.reads[0]]
+
     def _is_sum(self, op: Op) -> bool:
         shapes = [self.graph.tensors[name].shape for name in (*op.reads, *op.writes)]
         same_sides = len({sides(shape) for shape in shapes}) == 1
@@ -172,7 +174,7 @@ class _Rules:
         if op.kind == "arg_max":
             return {made}
         one_to_one = len(op.writes) == 1 and len(reads) == 1
-        keeps = op.kind in RESIZES | POOLS | PADS | {"mean"}
+        keeps = op.kind in RESIZES | POOLS | PADS | {"mean", "depthwise_conv_2d"}
         if one_to_one and keeps and self.given[made] == self.given[reads[0]]:
             self.ties.join((made, reads[0]))
             return set()

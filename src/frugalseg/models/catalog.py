@@ -2,8 +2,8 @@
 
 import dataclasses
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -24,6 +24,7 @@ from frugalseg.models.lraspp import LRASPP, LRASPPConfig
 from frugalseg.models.network import Network
 from frugalseg.models.pidnet import PIDNet, PIDNetConfig
 from frugalseg.models.regseg import RegSeg, RegSegConfig
+from frugalseg.models.reshape import reshape
 from frugalseg.models.segformer import SegFormer, SegFormerConfig
 
 MAX_SCORES = 256  # what ids of one byte can tell apart
@@ -72,7 +73,9 @@ MODELS: Mapping[str, Entry] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
-    """A network as data: its name and the settings of its config.
+    """A network as data: its name, the settings of its config, and what was cut off since.
+
+    `shapes` are those of weights that are smaller than the config says (see `models.reshape`).
 
     >>> small = Architecture(name="frugalnet", settings={"num_classes": 2, "width": 0.25})
     >>> small.build().num_classes
@@ -81,6 +84,7 @@ class Architecture:
 
     name: str
     settings: Mapping[str, Any]
+    shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     def build(self) -> Network:
         """Build the network with fresh weights; raises ConfigError for a wrong setting."""
@@ -93,9 +97,11 @@ class Architecture:
                 raise unknown(f"setting of {self.name}", setting, known)
         self._check_ends()
         try:
-            return entry.build(entry.config(**self.settings))
+            network = entry.build(entry.config(**self.settings))
         except TypeError as wrong:
             raise ConfigError(f"{self.name}: {wrong}") from wrong
+        reshape(network, self.shapes)
+        return network
 
     def _check_ends(self) -> None:
         """What goes in and what comes out are the same question for every network."""
@@ -107,4 +113,7 @@ class Architecture:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
-        return {"name": self.name, "settings": dict(self.settings)}
+        shapes = {name: list(shape) for name, shape in self.shapes.items()}
+        return {"name": self.name, "settings": dict(self.settings)} | (
+            {"shapes": shapes} if shapes else {}
+        )

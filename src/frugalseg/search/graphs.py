@@ -26,7 +26,7 @@ def graph_of(architecture: Architecture, spec: InputSpec) -> Graph:
 
     Only a frugalnet is re-scaled; any other network is built and recorded.
     """
-    if architecture.name != "frugalnet":
+    if architecture.name != "frugalnet" or architecture.shapes:
         return record(architecture.build(), spec)
     config = FrugalNetConfig(**architecture.settings)
     left = [side % STRIDE for side in spec.size]

@@ -25,10 +25,14 @@ _T = TypeVar("_T")
 
 
 class Model(Part):
-    """Which network; `settings` go to its config (width, depth, ...)."""
+    """Which network; `settings` go to its config (width, depth, ...).
+
+    `shapes` are those of weights that were made smaller, as a pruned network has them.
+    """
 
     name: str = "frugalnet"
     settings: dict[str, Any] = Field(default_factory=dict)
+    shapes: dict[str, list[int]] = Field(default_factory=dict)
 
 
 class Length(Part):
@@ -252,13 +256,15 @@ def recipe_names() -> list[str]:
     )
 
 
-def load_recipe(source: str | Path, settings: Sequence[str] = ()) -> Recipe:
+def load_recipe(source: str | Path | Recipe, settings: Sequence[str] = ()) -> Recipe:
     """Read a recipe by name or from a YAML file; `settings` such as "optimizer.lr=2e-3" win.
+
+    A recipe that is there already is changed as they say.
 
     Raises ConfigError for a file that is missing or not YAML, and for every unknown key, with
     the nearest known one.
     """
-    values = _read_yaml(source)
+    values = source.model_dump() if isinstance(source, Recipe) else _read_yaml(source)
     for setting in settings:
         _override(values, setting)
     return recipe_from(values)

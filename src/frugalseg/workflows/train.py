@@ -315,7 +315,8 @@ def input_of(recipe: Recipe, report: DataReport) -> InputSpec:
 def architecture_of(recipe: Recipe, labels: LabelSpace, spec: InputSpec) -> Architecture:
     """Return the recipe's network for these classes."""
     settings: dict[str, Any] = {**recipe.model.settings, "num_classes": labels.num_classes}
-    return Architecture(name=recipe.model.name, settings=settings | {"channels": spec.channels})
+    settings["channels"] = spec.channels
+    return Architecture(name=recipe.model.name, settings=settings, shapes=recipe.model.shapes)
 
 
 def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:

@@ -1,0 +1,88 @@
+"""`frugalseg compress`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from frugalseg.cli import options
+from frugalseg.cli.progress import shown
+from frugalseg.cli.tables import score_rows, table
+from frugalseg.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from frugalseg.workflows.compress import CompressResult
+
+PREFIXES = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
+
+
+def amount(text: str | None) -> int | None:
+    """Read a number with a prefix.
+
+    >>> amount("500k"), amount("1.5M"), amount("900"), amount(None)
+    (500000, 1500000, 900, None)
+    """
+    if text is None:
+        return None
+    number, prefix = (text[:-1], text[-1].lower()) if text[-1:].isalpha() else (text, "")
+    try:
+        return int(float(number) * PREFIXES[prefix])
+    except (KeyError, ValueError, OverflowError):
+        raise ConfigError(f"{text!r} is no amount such as 900, 500k or 1.5M") from None
+
+
+def compress(
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint, or folder of a run.")],
+    data: options.Data,
+    out: options.Out,
+    bytes: Annotated[str | None, typer.Option(help="Most bytes of the int8 file: 500k.")] = None,
+    peak: Annotated[
+        str | None, typer.Option(help="Most bytes of memory while it runs: 1M.")
+    ] = None,
+    macs: Annotated[str | None, typer.Option(help="Most multiply-accumulates: 300M.")] = None,
+    parameters: Annotated[str | None, typer.Option(help="Most parameters: 100k.")] = None,
+    device: options.MaybeDevice = None,
+    importance: Annotated[
+        str, typer.Option(help="Which channels go: taylor, magnitude, bn_scale, fpgm.")
+    ] = "taylor",
+    time: options.Time = None,
+    set: options.Settings = None,
+    tolerance: options.Tolerance = 1.0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan and what it comes to; write nothing.")
+    ] = False,
+    format: options.Format = None,
+    json_: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Prune a trained network to limits, train it again with itself as teacher, and export it."""
+    from frugalseg.workflows.compress import CompressWish
+    from frugalseg.workflows.compress import compress as run
+
+    wish = CompressWish(
+        storage_bytes=amount(bytes), ram_bytes=amount(peak), macs=amount(macs),
+        parameters=amount(parameters), device=device, importance=importance,
+    )  # fmt: skip
+    with shown(quiet=quiet) as progress:
+        result = run(
+            checkpoint, data, out, wish, time=time, set=set or (), tolerance=tolerance,
+            dry_run=dry_run, format=format, progress=progress,
+        )  # fmt: skip
+    if json_:
+        print(json.dumps(result.plan.to_dict(), indent=2))
+    else:
+        _print(result)
+
+
+def _print(result: "CompressResult") -> None:
+    from frugalseg.compress.prune import rows
+
+    print(table(["", "before", "after"], [list(row) for row in rows(result.plan)]))
+    if (exported := result.export) is None:
+        return
+    names = exported.manifest.label_space.names
+    scores = score_rows([exported.float_scores, exported.scores], names)
+    print(f"\n{table(['val', 'float', 'int8'], scores)}")
+    print(f"\nfile      {exported.file}: {exported.file.stat().st_size:,} bytes")
+    print(f"artifact  {exported.folder}")

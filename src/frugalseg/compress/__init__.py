@@ -1,0 +1,1 @@
+"""Make a trained network smaller: a plan, which is data, and what it makes of a copy."""

@@ -1,0 +1,198 @@
+"""Pruning: whole channels are taken away, so that file, memory and time really shrink."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from frugalseg.compress.groups import Groups, Kept, cut
+from frugalseg.compress.importance import Importance
+from frugalseg.core.budget import Budget, Footprint
+from frugalseg.core.errors import ConfigError, OverBudgetError
+from frugalseg.core.inputs import InputSpec
+from frugalseg.cost.device import Device
+from frugalseg.cost.footprint import footprint
+from frugalseg.cost.graph import Graph
+from frugalseg.cost.rescale import rescale
+from frugalseg.models.catalog import Architecture
+from frugalseg.models.network import Network
+from frugalseg.models.reshape import shapes_of
+from frugalseg.trace import record
+
+LEAST_SHARE = 0.1  # of a group's channels that always stay
+STEPS = 24  # of the search for how much has to go: finer than a channel of any network here
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """What the pruned network has to keep to; None where it need not.
+
+    `budget` is compared with its footprint on `device`, or as LiteRT counts without one.
+    """
+
+    budget: Budget
+    device: Device | None = None
+    parameters: int | None = None
+
+    def broken(self, graph: Graph) -> str:
+        """Say which limits a network breaks; nothing if none."""
+        need = footprint(graph, self.device)
+        told = [str(self.budget.check(need))] if not self.budget.check(need) else []
+        if self.device is not None and not self.device.check(need):
+            told.append(f"{self.device.name}: {self.device.check(need)}")
+        if self.parameters is not None and graph.params > self.parameters:
+            told.append(f"{graph.params:,} parameters of {self.parameters:,}")
+        return "; ".join(told)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrunePlan:
+    """Which channels of which groups stay, and what that comes to: data, for any fresh network.
+
+    `channels` are those of the groups before; `before` and `after` the figures of the network.
+    """
+
+    network: str
+    importance: str
+    channels: Mapping[str, int]
+    kept: Mapping[str, tuple[int, ...]]
+    before: Mapping[str, int]
+    after: Mapping[str, int]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` wrote; raises ConfigError where it is no plan."""
+        try:
+            kept = {name: tuple(map(int, places)) for name, places in values["kept"].items()}
+            return cls(**{**values, "kept": kept})
+        except (TypeError, KeyError, ValueError, AttributeError) as wrong:
+            raise ConfigError(f"not a plan for pruning: {wrong!r}") from wrong
+
+
+def plan_prune(
+    network: Network,
+    name: str,
+    spec: InputSpec,
+    importance: tuple[str, Importance],
+    goal: Goal,
+    *,
+    multiple: int = 1,
+) -> PrunePlan:
+    """Choose the channels that go: those that matter least of all groups, until the goal is met.
+
+    The network is not changed. Of each group at least a tenth stays, and a multiple of `multiple`
+    channels where it has so many. Raises OverBudgetError where even that is not enough, with the
+    smallest network that there is.
+    """
+    groups, whole = Groups.of(network, spec), record(network, spec)
+    scores = {group: importance[1][group] for group in groups.channels if group in importance[1]}
+    every = np.sort(np.concatenate([np.zeros(0), *scores.values()]))
+
+    def of_share(share: float) -> tuple[Kept, Graph]:
+        gone = int(share * len(every))
+        threshold = every[gone - 1] if gone else -np.inf
+        kept = {g: _stay(scores[g], threshold, multiple) for g in scores}
+        kept = {g: places for g, places in kept.items() if len(places) < groups.channels[g]}
+        return kept, weighed(network, whole, groups, kept, spec)
+
+    low, high = 0.0, 1.0
+    kept, graph = of_share(low)
+    if goal.broken(graph):
+        kept, graph = of_share(high)
+        if broken := goal.broken(graph):
+            verdict = goal.budget.check(footprint(graph, goal.device))
+            raise OverBudgetError(f"pruned as far as it goes, {name} needs more: {broken}", verdict)
+        for _ in range(STEPS):
+            middle = (low + high) / 2
+            tried = of_share(middle)
+            if goal.broken(tried[1]):
+                low = middle
+            else:
+                high, (kept, graph) = middle, tried
+    return PrunePlan(
+        network=name,
+        importance=importance[0],
+        channels=dict(groups.channels),
+        kept={group: tuple(places.tolist()) for group, places in kept.items()},
+        before=_figures(whole, goal.device),
+        after=_figures(graph, goal.device),
+    )
+
+
+def apply_prune(
+    network: Network, architecture: Architecture, spec: InputSpec, plan: PrunePlan
+) -> tuple[Network, Architecture]:
+    """Return a copy with the channels that the plan keeps, and what it is as data.
+
+    Raises ConfigError, with the differences, for a network that the plan was not made for.
+    """
+    groups = Groups.of(network, spec)
+    if told := list(_differences(architecture, groups, plan)):
+        raise ConfigError(f"the plan was made for another network: {'; '.join(told)}")
+    smaller = cut(network, groups, {g: np.array(k, np.int64) for g, k in plan.kept.items()})
+    full = shapes_of(Architecture(name=architecture.name, settings=architecture.settings).build())
+    shapes = {name: shape for name, shape in shapes_of(smaller).items() if shape != full[name]}
+    made = Architecture(name=architecture.name, settings=architecture.settings, shapes=shapes)
+    return smaller, made
+
+
+def weighed(network: Network, whole: Graph, groups: Groups, kept: Kept, spec: InputSpec) -> Graph:
+    """Return the graph of the network as a plan leaves it, without making it if that can be."""
+    there = {op.name for op in whole.ops}
+    counts = {
+        maker: len(places)
+        for group, places in kept.items()
+        for maker in groups.makers[group]
+        if maker in there
+    }
+    try:
+        return rescale(whole, channels=counts)
+    except ConfigError:  # an operator whose geometry is not known
+        return record(cut(network, groups, kept), spec)
+
+
+def rows(plan: PrunePlan) -> list[tuple[str, str, str]]:
+    """List what a plan does, as rows of (what, before, after)."""
+    figures = [
+        (figure.replace("_", " "), f"{before:,}", f"{plan.after[figure]:,}")
+        for figure, before in plan.before.items()
+    ]
+    return figures + [
+        (group, f"{plan.channels[group]}", f"{len(places)}") for group, places in plan.kept.items()
+    ]
+
+
+def _stay(scores_C: np.ndarray[Any, Any], threshold: float, multiple: int) -> np.ndarray[Any, Any]:
+    """Choose the channels above the threshold, and the best of the rest up to what has to stay."""
+    count = len(scores_C)
+    wanted = max(int((scores_C > threshold).sum()), int(np.ceil(LEAST_SHARE * count)), 1)
+    rounded = -(-wanted // multiple) * multiple
+    best = np.argsort(-scores_C, kind="stable")[: min(count, rounded)]
+    return np.sort(best)
+
+
+def _figures(graph: Graph, device: Device | None) -> dict[str, int]:
+    need: Footprint = footprint(graph, device)
+    return {
+        "parameters": graph.params,
+        "macs": need.macs,
+        "storage_bytes": need.storage_bytes,
+        "ram_bytes": need.ram_bytes,
+    }
+
+
+def _differences(architecture: Architecture, groups: Groups, plan: PrunePlan) -> Iterator[str]:
+    if architecture.name != plan.network:
+        yield f"it is a {architecture.name}, the plan is for a {plan.network}"
+    for name in sorted({*groups.channels, *plan.channels}):
+        own, planned = groups.channels.get(name), plan.channels.get(name)
+        if own != planned:
+            yield f"{name} makes {own or 'no such'} channels, {planned or 'none'} in the plan"
+    for name, places in plan.kept.items():
+        if name in groups.channels and not all(0 <= i < groups.channels[name] for i in places):
+            yield f"{name}: keeps channels that are not there"
