@@ -15,7 +15,7 @@ from frugalseg.core.errors import ConfigError
 from frugalseg.core.files import cache_folder, check_folder
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.records import this_machine
-from frugalseg.cost.device import Device, load_device
+from frugalseg.cost.device import TOOLCHAINS, Device, load_device
 from frugalseg.cost.footprint import WeighReport
 from frugalseg.cost.graph import Graph
 from frugalseg.cost.memory import as_run
@@ -139,11 +139,16 @@ def toolchain_of(device: Device) -> str:
     """Name the device's toolchain; raises, before any work, where there is none to ask."""
     if device.toolchain is None:
         raise ConfigError(
-            f"{device.name} names no toolchain that could confirm an estimate; leave --verify out,"
-            ' or name one in the device\'s file: toolchain = "tflm"'
+            f"{device.name} names no toolchain that could confirm an estimate; leave --verify out"
+            f"{_advice(device)}"
         )
     installed(device.toolchain)
     return device.toolchain
+
+
+def _advice(device: Device) -> str:
+    tool = TOOLCHAINS.get(device.runtime)
+    return f', or name it in the device\'s file: toolchain = "{tool}"' if tool else ""
 
 
 def _verify(subject: Subject, device: Device, pairs: str | Path | None) -> Verification:
