@@ -14,7 +14,7 @@ from frugalseg.core.errors import ConfigError
 if TYPE_CHECKING:
     from frugalseg.core.budget import Verdict
     from frugalseg.cost.footprint import WeighReport
-    from frugalseg.workflows.verify import Verification
+    from frugalseg.workflows.verification import Verification
 
 LISTED = 8
 
@@ -172,7 +172,14 @@ def _print_verification(found: "Verification") -> None:
     print()
     print(table([f"bytes on {found.device}", "estimated", "measured", "estimate is off"], rows))
     print(f"measured by {found.measured.tool}; both are kept in {found.pair}")
-    print(f"\n{found.device}: {_said(found.verdict, found.report)}, as measured")
+    if found.measured.in_tiles:
+        print(
+            "it fits in tiles only, and may run slower; the estimate is of the network in one piece"
+        )
+    said = _said(found.verdict, found.report)
+    if found.verdict and not found.measured.accepted:
+        said = "does not fit, by the word of the tool"
+    print(f"\n{found.device}: {said}, as measured")
     _print_refusals(found.report)
 
 
