@@ -168,6 +168,22 @@ def test_an_error_behind_the_memory_report_counts(say: Say, tmp_path: Path) -> N
         convert(tmp_path / "network.onnx", tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    ("said", "code", "told"),
+    [
+        ("", -11, "the converter crashed (SIGSEGV)"),
+        ("out of memory", 137, "the converter ended with code 137, having said:\n  out of memory"),
+        ("", 2, "the converter lacks an operator of this network: it does not say which"),
+    ],
+)
+def test_an_end_without_an_error_is_told_in_plain_words(
+    said: str, code: int, told: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ToolchainError) as caught:
+        judge(said, code, tmp_path / "none.json", "3.19.2")
+    assert str(caught.value) == told
+
+
 def test_success_without_a_package_is_none(say: Say, tmp_path: Path) -> None:
     say(report=FITS)
     with pytest.raises(ToolchainError, match=r"wrote no packerOut\.zip"):
