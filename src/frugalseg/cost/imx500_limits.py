@@ -27,6 +27,8 @@ def objections(graph: Graph) -> Iterator[tuple[Op, str]]:
             yield op, "takes no transposed convolution in groups"
         if op.window is None:
             continue
+        if op.window.rounds_up:
+            yield op, "takes no pooling that rounds its size up (ceil_mode)"
         sides = graph.tensors[op.reads[0]].shape[-2:]
         if any(d > side for d, side in zip(op.window.dilation, sides, strict=True)):
             on = "x".join(map(str, sides))

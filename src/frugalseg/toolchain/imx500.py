@@ -38,7 +38,7 @@ SHORT = re.compile(
 TILES = re.compile(r"Tiling Advisor", re.IGNORECASE)
 ERROR = re.compile(r"\bERROR\s*:\s*(?:CODE:\s*)?((?:\[[^\]]*\]\s*)*)(.*)")
 NODE = re.compile(r"\bop: (\w+), id: ([^,\s]+)")
-REASON = re.compile(r"\breason: (.+)")
+REASON = re.compile(r"(?:\bparam: (.+?), value: (.+?), )?\breason: (.+)")
 PLACE = re.compile(r"\s*\[[^\[\]]*\.py:\d+\]$")
 
 UNSUPPORTED, OUTSIDE = 2, 3
@@ -167,7 +167,8 @@ def errors_in(said: str) -> list[str]:
         if names := NODE.findall(line):
             node = " ".join(names[-1])
         elif found := REASON.search(line):
-            texts.append(f"{node}: {PLACE.sub('', found[1])}")
+            param = f"{found[1]} {found[2]}: " if found[1] else ""
+            texts.append(f"{node}: {param}{PLACE.sub('', found[3])}")
         elif found := ERROR.search(line):
             texts.append(PLACE.sub("", found[2]).strip())
     return list(dict.fromkeys(text for text in texts if text and not text.endswith("are:")))
