@@ -1,11 +1,13 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from frugalseg.models.catalog import MODELS
+from frugalseg.workflows.weigh import weigh
 
 Run = Callable[..., Any]
 KEYS = {"params", "macs", "weight_bytes", "peak_activation_bytes", "peak_at", "uncounted"}
@@ -24,6 +26,18 @@ def test_a_device_adds_the_verdict(cli: Run) -> None:
     ended = cli("weigh", "frugalnet", "--size", "48x64", "--device", "mcu-2mb", "--json")
     told = json.loads(ended.out)
     assert (ended.code, told["fits"], told["excess"]) == (0, True, {})
+
+
+def test_a_bound_that_bands_go_below_says_what_it_is_for(
+    cli: Run, golden: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = golden / "model.int8.tflite"
+    report = weigh(file)
+    assert "  in any order, at least" in cli("weigh", str(file)).out
+    below = replace(report.memory, ram_bytes=report.least_peak_bytes - 1)
+    in_bands = replace(report, memory=below)
+    monkeypatch.setattr("frugalseg.workflows.weigh.weigh", lambda *_, **__: in_bands)
+    assert "  in any order, were no map in another, at least" in cli("weigh", str(file)).out
 
 
 def test_a_network_that_does_not_fit_ends_with_one(cli: Run) -> None:

@@ -167,3 +167,15 @@ def test_a_transposed_convolution_in_groups_is_refused() -> None:
     assert not [*objections(chain(whole, shapes=shapes))]
     [(op, told)] = objections(chain(parted, shapes=shapes))
     assert (op.name, told) == ("up", "takes no transposed convolution in groups")
+
+
+def test_a_pooling_that_rounds_up_is_refused() -> None:
+    pool = Op(
+        name="pool", kind="max_pool_2d", reads=("a",), writes=("b",),
+        window=Window(kernel=(3, 3), stride=(2, 2), rounds_up=True),
+    )  # fmt: skip
+    net = chain(pool, shapes={"a": (1, 32, 32, 48), "b": (1, 32, 16, 24)})
+    [(op, told)] = objections(net)
+    assert (op, told) == (pool, "takes no pooling that rounds its size up (ceil_mode)")
+    odd = chain(pool, shapes={"a": (1, 32, 33, 49), "b": (1, 32, 16, 24)})
+    assert not [*objections(odd)]  # nothing is left to round

@@ -99,6 +99,18 @@ class TestByHand:
         with pytest.raises(ConfigError, match=r"odd .* has a geometry that is not known"):
             rescale(chain(odd, shapes={"a": (1, 8, 4, 4), "b": (1, 8, 2, 2)}), size=(8, 8))
 
+    @pytest.mark.parametrize("kind", ["mean", "slice", "sum"])
+    def test_what_is_made_of_the_channels_of_each_pixel_follows_the_picture(
+        self, kind: str
+    ) -> None:
+        op = Op(name="part", kind=kind, reads=("a",), writes=("b",))
+        net = chain(op, shapes={"a": (1, 8, 4, 4), "b": (1, 1, 4, 4)})
+        assert rescale(net, size=(8, 6)).tensors["b"].shape == (1, 1, 8, 6)
+        for other in ((1, 8, 4, 4), (1, 8, 4, 3)):  # a part of a side, perhaps all of it
+            net = chain(op, shapes={"a": (1, 8, 4, 4), "b": other})
+            with pytest.raises(ConfigError, match=r"part .* has a geometry that is not known"):
+                rescale(net, size=(8, 6))
+
     def test_a_picture_too_small_is_refused(self) -> None:
         big = Op(
             name="big", kind="conv_2d", reads=("a",), writes=("b",), weight_elements=8 * 49,
@@ -145,6 +157,14 @@ class TestAgainstARecord:
         graph = recorded(ENet(ENetConfig(num_classes=3)), InputSpec(height=64, width=96))
         with pytest.raises(ConfigError, match="may be padded in another way"):
             rescale(graph, size=(65, 96))
+
+    def test_regseg_for_other_pictures(self) -> None:
+        pytest.importorskip("torch", reason=WHY)
+        from frugalseg.models.regseg import RegSeg, RegSegConfig
+
+        net, spec = RegSeg(RegSegConfig(num_classes=3)), InputSpec(height=128, width=64)
+        found = rescale(recorded(net, InputSpec(height=64, width=96)), size=spec.size)
+        assert_same(found, recorded(net, spec))
 
     @pytest.mark.parametrize("seed", range(20))
     def test_random_networks_for_other_pictures(self, seed: int) -> None:

@@ -4,6 +4,7 @@ Machine and versions are those that `cost/xnnpack.py` names.
 """
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,17 @@ class TestPointers:
             tensors=graph.tensors, ops=graph.ops, inputs=("a",), outputs=("b",), num_constants=2
         )
         assert resident(file, 0)["pointers"] == 8 * 25 * 259
+
+    def test_bands_that_share_weights_have_pointers_of_their_own(self) -> None:
+        first = op("conv_2d", "a", "b", weight_elements=576, bias_elements=8, macs=576 * 1024)
+        again = op("conv_2d", "c", "d", macs=576 * 1024)
+        graphs = [
+            replace(chain(*ops, shapes=dict.fromkeys("abcd", (1, 32, 32, 8))), num_constants=2)
+            for ops in ([first], [first, again])
+        ]
+        one, two = (resident(graph, 0) for graph in graphs)
+        assert two["pointers"] == 2 * one["pointers"] > 0
+        assert two["packed weights"] == 2 * one["packed weights"]
 
     def test_a_transposed_convolution_uses_the_share_of_one_offset(self) -> None:
         up = op("transpose_conv", "a", "b", weight_elements=4 * 64, bias_elements=8)

@@ -52,6 +52,20 @@ def test_groups_strides_and_bias_of_a_function_survive() -> None:
     torch.testing.assert_close(found, network.native(image))
 
 
+class Pooled(Grouped):
+    def native(self, image_NCHW: Tensor) -> Tensor:
+        return F.max_pool2d(image_NCHW, 2, ceil_mode=True)
+
+
+@pytest.mark.parametrize(("width", "rounds"), [(64, False), (65, True)])
+def test_a_pooling_rounds_up_only_where_that_changes_something(width: int, rounds: bool) -> None:
+    found = static_graph(Pooled(), InputSpec(height=64, width=width), "scores")
+    (pool,) = (node for node in found.graph.nodes if "ceil_mode" in node.kwargs)
+    assert pool.kwargs["ceil_mode"] is rounds
+    image = torch.randn(1, 3, 64, width)
+    torch.testing.assert_close(found(image), Pooled().native(image))
+
+
 class Fickle(Grouped):
     def native(self, image_NCHW: Tensor) -> Tensor:
         return image_NCHW if image_NCHW.mean() > 0 else -image_NCHW

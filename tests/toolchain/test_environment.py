@@ -94,6 +94,13 @@ def test_a_java_that_makes_no_sense_is_told(fake_java: Path) -> None:
         check_java(SONYS)
 
 
+def test_a_java_that_does_not_run_is_named(fake_java: Path) -> None:
+    write_program(fake_java, "#!/bin/sh\necho no runtime present\nexit 1\n")
+    with pytest.raises(ToolchainError, match=r"java/java does not run; install OpenJDK 17") as told:
+        check_java(SONYS)
+    assert "no runtime present" in str(told.value)
+
+
 def test_a_script_gets_its_arguments_and_no_package_of_ours(
     here: Environment, tmp_path: Path
 ) -> None:

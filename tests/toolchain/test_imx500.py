@@ -155,9 +155,7 @@ def test_a_missing_operator_is_named(say: Say, tmp_path: Path) -> None:
 
 def test_an_operator_outside_its_limits_is_named(say: Say, tmp_path: Path) -> None:
     say(code=3, said=START + KERNEL)
-    told = (
-        r"outside the converter's limits: Conv /_2/layer/Conv: Kernel size > 12 .* depthwise conv$"
-    )
+    told = r"outside the converter's limits: Conv /_2/layer/Conv: kernel size \(13, 13\): Kernel"
     with pytest.raises(ToolchainError, match=told):
         convert(tmp_path / "network.onnx", tmp_path / "out")
 
@@ -166,6 +164,22 @@ def test_an_error_behind_the_memory_report_counts(say: Say, tmp_path: Path) -> N
     say(code=1, said=START + DILATION, report=FITS)
     with pytest.raises(ToolchainError, match="code 1, having said: Dilation_rate_H=8 is larger"):
         convert(tmp_path / "network.onnx", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "told"),
+    [
+        ("", -11, "the converter crashed (SIGSEGV)"),
+        ("out of memory", 137, "the converter ended with code 137, having said:\n  out of memory"),
+        ("", 2, "the converter lacks an operator of this network: it does not say which"),
+    ],
+)
+def test_an_end_without_an_error_is_told_in_plain_words(
+    said: str, code: int, told: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ToolchainError) as caught:
+        judge(said, code, tmp_path / "none.json", "3.19.2")
+    assert str(caught.value) == told
 
 
 def test_success_without_a_package_is_none(say: Say, tmp_path: Path) -> None:

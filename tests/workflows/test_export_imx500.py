@@ -91,7 +91,15 @@ def dataset(belt: Path) -> Dataset:
 
 
 @pytest.fixture
-def tools(kept: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> Tools:
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("FRUGALSEG_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def tools(kept: Checkpoint, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Tools:
+    assert not [*cache.iterdir()]
     tools = Tools(kept)
     for name in ("quantise", "convert", "predict"):
         monkeypatch.setattr(workflow, name, getattr(tools, name))
@@ -218,6 +226,48 @@ def test_a_report_beyond_the_margin_is_loud_and_kept(
     assert "contradicts" not in caplog.text.replace("contradicts the estimate", "", 1)
 
 
+def test_every_report_is_kept_beside_its_estimate_as_a_pair(
+    tools: Tools, kept: Checkpoint, dataset: Dataset, tmp_path: Path, cache: Path
+) -> None:
+    export_imx500(kept, dataset, tmp_path / "a", wish())
+    (file,) = (cache / "pairs").iterdir()
+    pair = json.loads(file.read_text())
+    assert pair["measured"]["RAM"] == FITS.runtime_bytes
+    assert pair["graph"]["ops"]
+
+
+def test_a_report_that_forbids_what_should_fit_is_loud_and_kept(
+    tools: Tools, kept: Checkpoint, dataset: Dataset, tmp_path: Path, cache: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    tools.report = replace(FITS, runtime_bytes=9_000_000, fits=False, tiled=True)
+    with pytest.raises(OverBudgetError):
+        export_imx500(kept, dataset, tmp_path / "a", wish())
+    (file,) = (cache / "pairs").iterdir()
+    assert "contradicts the estimate for imx500, by more than its margin of 1%" in caplog.text
+    assert str(file) in caplog.text
+
+
+def test_a_sum_is_compared_with_the_sum(
+    tools: Tools, kept: Checkpoint, dataset: Dataset, tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    tools.report = replace(FITS, runtime_bytes=9_000_000, model_bytes=0, fits=False)
+    with pytest.raises(OverBudgetError):
+        export_imx500(kept, dataset, tmp_path / "a", wish())
+    assert re.search(r"margin of 1%: together estimated [\d,]+, measured 9,000,000", caplog.text)
+
+
+def test_a_device_of_ones_own_may_leave_the_network_less(
+    tools: Tools, kept: Checkpoint, dataset: Dataset, tmp_path: Path
+) -> None:
+    (tmp_path / "own").mkdir()
+    own = tmp_path / "own" / "half.toml"
+    own.write_text('like = "imx500"\ntitle = "x"\nreserved = {total_bytes = 8_200_000}\n')
+    with pytest.raises(OverBudgetError, match="total needs 256,864 bytes of 188,480"):
+        export_imx500(kept, dataset, tmp_path / "a", replace(wish(), device=load_device(own)))
+
+
 def test_a_network_in_tiles_is_told(
     tools: Tools, kept: Checkpoint, dataset: Dataset, tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
@@ -225,6 +275,7 @@ def test_a_network_in_tiles_is_told(
     tools.report = replace(FITS, tiled=True)
     export_imx500(kept, dataset, tmp_path / "a", wish())
     assert "tiling only" in caplog.text
+    assert "contradicts the estimate for imx500, which should fit without tiles" in caplog.text
 
 
 @pytest.mark.usefixtures("tools")

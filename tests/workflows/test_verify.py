@@ -10,7 +10,8 @@ from frugalseg.core.errors import ConfigError, ToolchainError
 from frugalseg.cost.device import Device, load_device
 from frugalseg.toolchain.environment import is_installed
 from frugalseg.toolchain.tflm import ArenaReport
-from frugalseg.workflows.verify import Verification, verify, verify_file
+from frugalseg.workflows.verification import Verification
+from frugalseg.workflows.verify import verify, verify_file
 from frugalseg.workflows.weigh import weigh_file
 
 HEAD, TAIL = 12_288, 14_864  # of the golden file, as its interpreter reports

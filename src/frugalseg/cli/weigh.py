@@ -14,7 +14,7 @@ from frugalseg.core.errors import ConfigError
 if TYPE_CHECKING:
     from frugalseg.core.budget import Verdict
     from frugalseg.cost.footprint import WeighReport
-    from frugalseg.workflows.verify import Verification
+    from frugalseg.workflows.verification import Verification
 
 LISTED = 8
 
@@ -140,7 +140,7 @@ def _print(report: "WeighReport") -> None:
         ],
         ["peak activation bytes", f"{report.peak_activation_bytes:,}", "estimated"],
         ["  at", report.peak_at, ""],
-        ["  in any order, at least", f"{report.least_peak_bytes:,}", "proven"],
+        [_bound(report), f"{report.least_peak_bytes:,}", "proven"],
         *_on_device(report),
     ]
     print(table(["figure", "value", "origin"], figures))
@@ -172,7 +172,14 @@ def _print_verification(found: "Verification") -> None:
     print()
     print(table([f"bytes on {found.device}", "estimated", "measured", "estimate is off"], rows))
     print(f"measured by {found.measured.tool}; both are kept in {found.pair}")
-    print(f"\n{found.device}: {_said(found.verdict, found.report)}, as measured")
+    if found.measured.in_tiles:
+        print(
+            "it fits in tiles only, and may run slower; the estimate is of the network in one piece"
+        )
+    said = _said(found.verdict, found.report)
+    if found.verdict and not found.measured.accepted:
+        said = "does not fit, by the word of the tool"
+    print(f"\n{found.device}: {said}, as measured")
     _print_refusals(found.report)
 
 
@@ -214,6 +221,12 @@ def _on_device(report: "WeighReport") -> list[list[str]]:
     if memory.storage_bytes is not None:
         rows.append([f"network on {report.device}", f"{memory.storage_bytes:,}", "estimated"])
     return rows
+
+
+def _bound(report: "WeighReport") -> str:
+    """Name the bound, which counts each map: the bands of a file may lie in one another's."""
+    shared = report.memory.ram_bytes < report.least_peak_bytes
+    return f"  in any order{', were no map in another' if shared else ''}, at least"
 
 
 def _origin(report: "WeighReport", figure: str) -> str:

@@ -55,7 +55,8 @@ def _explain(kind: type[BaseModel], error: Any) -> str:
         hint = f", did you mean {near[0]!r}?" if near else "."
         return f"unknown key {where!r}{hint} Known here: {', '.join(known)}"
     said = error["msg"].removeprefix("Value error, ")
-    got = "" if error["type"] == "missing" else f" (got {error['input']!r})"
+    whole = error["type"] == "missing" or isinstance(error["input"], Mapping)  # says nothing
+    got = "" if whole else f" (got {error['input']!r})"
     return f"{where}: {said}{got}" if where else f"{said}{got}"
 
 

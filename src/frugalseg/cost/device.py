@@ -64,6 +64,7 @@ KINDS = frozenset({
 })  # fmt: skip
 
 Runtime = Literal["litert", "tflite-micro", "imx500"]
+TOOLCHAINS: Mapping[Runtime, str] = {"tflite-micro": "tflm", "imx500": "imx500"}
 Bytes = Annotated[int, Field(gt=0, strict=True)]
 Taken = Annotated[int, Field(ge=0, strict=True)]
 
@@ -100,6 +101,14 @@ class InputLimits(Part):
     def _is_a_size(cls, text: str | None) -> str | None:
         return text if text is None else str(or_value_error(InputSpec.parse, text))
 
+    @model_validator(mode="after")
+    def _leave_a_size(self) -> Self:
+        for low, high in (("least", "most"), ("least", "default"), ("default", "most")):
+            small, large = getattr(self, low), getattr(self, high)
+            if small and large and not _within(small, large):
+                raise ValueError(f"{low} {small} is above {high} {large}")
+        return self
+
 
 class Operators(Part):
     """The `[operators]` table."""
@@ -112,9 +121,10 @@ class Operators(Part):
     def _exist(self) -> Self:
         if self.only and self.without:
             raise ValueError("give only, or without, not both")
-        for name in (*self.only, *self.without, *self.most_inputs):
-            if name not in KINDS:
-                raise ValueError(str(unknown("operator", name, KINDS)))
+        wrong = [n for n in (*self.only, *self.without, *self.most_inputs) if n not in KINDS]
+        if wrong:
+            more = f". Nor is there {', '.join(map(repr, wrong[1:]))}" if wrong[1:] else ""
+            raise ValueError(f"{unknown('operator', wrong[0], KINDS)}{more}")
         return self
 
 
@@ -142,8 +152,18 @@ class Device(Part):
     def _leaves_something(self) -> Self:
         for name, taken in self.reserved:
             limit = getattr(self.limits, name)
-            if taken and (limit is None or taken >= limit):
-                raise ValueError(f"reserved {name} {taken:,} leave nothing of {limit}")
+            if taken and limit is None:
+                raise ValueError(f"reserved {name} {taken:,}, but [budget] has no {name}")
+            if taken and taken >= limit:
+                raise ValueError(f"reserved {name} {taken:,} leave nothing of {limit:,}")
+        return self
+
+    @model_validator(mode="after")
+    def _tool_is_of_the_runtime(self) -> Self:
+        if self.toolchain and self.toolchain != TOOLCHAINS.get(self.runtime):
+            raise ValueError(
+                f"toolchain {self.toolchain!r} measures nothing of runtime {self.runtime!r}"
+            )
         return self
 
     @property
@@ -226,6 +246,12 @@ class Device(Part):
                 yield op, f"takes at most {most} inputs to {op.kind}, not {len(op.reads)}"
         if self.runtime == "imx500":
             yield from objections(graph)
+
+
+def _within(small: str, large: str) -> bool:
+    """Say whether one size, HEIGHTxWIDTH, is no larger than another on either side."""
+    sides = zip(InputSpec.parse(small).size, InputSpec.parse(large).size, strict=True)
+    return all(side <= limit for side, limit in sides)
 
 
 def _gathered(objections: Iterable[tuple[Op, str]]) -> list[str]:

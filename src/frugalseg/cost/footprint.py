@@ -40,8 +40,9 @@ class WeighReport:
     `weight_bytes["fp32"]` is four bytes for each parameter. `weight_bytes["int8"]` is what is
     stored after norms are folded: a byte for each weight, and for each output channel an int32
     bias and a float scale. Of a file, `weight_bytes` is what it stores, by element type.
-    `least_peak_bytes` is a bound that no order of the operators goes below. `uncounted` are
-    operators whose multiply-accumulates are not known.
+    `least_peak_bytes` is a bound that no order of the operators goes below, as long as no map lies
+    in another one, as those of a file in bands do. `uncounted` are operators whose
+    multiply-accumulates are not known.
 
     `memory` is counted as the device does, or as LiteRT does without one. `device`, `verdict` and
     `refusals`, why it could not run the network whatever its size, are there if the report is for

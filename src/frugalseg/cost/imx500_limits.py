@@ -5,7 +5,7 @@ Each limit is one that its version 3.19.2 named in a message, and tells before a
 
 from collections.abc import Iterator
 
-from frugalseg.cost.graph import Graph, Op
+from frugalseg.cost.graph import Graph, Op, Window
 
 MOST_DEPTHWISE_KERNEL = 12
 
@@ -27,6 +27,8 @@ def objections(graph: Graph) -> Iterator[tuple[Op, str]]:
             yield op, "takes no transposed convolution in groups"
         if op.window is None:
             continue
+        if _rounds_up(op.window, graph.tensors[op.reads[0]].shape[-2:]):
+            yield op, "takes no pooling that rounds its size up (ceil_mode)"
         sides = graph.tensors[op.reads[0]].shape[-2:]
         if any(d > side for d, side in zip(op.window.dilation, sides, strict=True)):
             on = "x".join(map(str, sides))
@@ -34,3 +36,13 @@ def objections(graph: Graph) -> Iterator[tuple[Op, str]]:
         kernel = max(op.window.kernel)
         if op.kind == "depthwise_conv_2d" and kernel > MOST_DEPTHWISE_KERNEL:
             yield op, f"takes no depthwise kernel of {kernel}, at most {MOST_DEPTHWISE_KERNEL}"
+
+
+def _rounds_up(window: Window, sides: tuple[int, ...]) -> bool:
+    """Say whether the last window sticks out; export leaves out what changes nothing."""
+    return window.rounds_up and any(
+        (side + sum(pads) - (kernel - 1) * dilation - 1) % stride
+        for side, pads, kernel, dilation, stride in zip(
+            sides, window.padding, window.kernel, window.dilation, window.stride, strict=True
+        )
+    )

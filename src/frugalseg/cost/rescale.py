@@ -27,6 +27,7 @@ from frugalseg.cost.channels import (
 from frugalseg.cost.graph import Graph, Op, Tensor, Window
 
 Sides = tuple[int, ...]
+OF_CHANNELS = frozenset({"mean", "slice", "sum"})  # where they are not of a side
 NOTHING: Mapping[str, int] = {}
 
 
@@ -91,7 +92,7 @@ def _all_sides(graph: Graph, size: Sides) -> dict[str, Sides]:
             continue
         else:
             before = [old[name] for name in op.reads]
-            rule = _rule(op, before, old[op.writes[0]])
+            rule = _rule(op, before, old[op.writes[0]], less=_makes_less(op, graph))
             result = rule(op, before, reads)
         if min(result) < 1:
             raise ConfigError(f"{op.name} would have nothing left of a picture of {_x(size)}")
@@ -147,7 +148,12 @@ def _by_whole_factor(op: Op, old: Mapping[str, Sides], new: Mapping[str, Sides])
 Rule = Callable[[Op, list[Sides], list[Sides]], Sides]
 
 
-def _rule(op: Op, before: list[Sides], made: Sides) -> Rule:
+def _makes_less(op: Op, graph: Graph) -> bool:
+    made, *reads = (prod(graph.tensors[name].shape) for name in (op.writes[0], *op.reads))
+    return bool(reads) and made < max(reads)
+
+
+def _rule(op: Op, before: list[Sides], made: Sides, *, less: bool) -> Rule:
     """Choose the rule for the sides of an operator: one that explains what was recorded."""
     rule: Rule | None = None
     if op.window:
@@ -160,6 +166,8 @@ def _rule(op: Op, before: list[Sides], made: Sides) -> Rule:
         rule = _padded(made)
     elif op.kind == "mean" and made == (1, 1):
         rule = _to_one
+    elif op.kind in OF_CHANNELS and less:
+        rule = _pixelwise
     if rule is None or len(op.writes) > 1 or rule(op, before, before) != made:
         raise _unknown(op, "has a geometry that is not known")
     return rule
@@ -213,6 +221,11 @@ def _padded(made: Sides) -> Rule:
 
 def _to_one(_op: Op, _before: list[Sides], _now: list[Sides]) -> Sides:
     return (1, 1)
+
+
+def _pixelwise(_op: Op, _before: list[Sides], now: list[Sides]) -> Sides:
+    """Sums or parts of the channels: less is made, and yet no side got shorter."""
+    return now[0]
 
 
 def _reweighed(op: Op, old: Mapping[str, Tensor], new: Mapping[str, Tensor]) -> Op:

@@ -19,6 +19,7 @@ between processors; on Arm nothing was measured. A second thread adds some 10 KB
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from math import isqrt, prod
 from typing import NamedTuple
 
@@ -222,8 +223,17 @@ def _packed(graph: Graph, op: Op) -> tuple[int, int]:
     """Compute the bytes of packed weights and of pointers."""
     if op.kind not in PACKED:
         return 0, 0
+    op = _with_weights(graph, op)
     weights, pointers = PACKED[op.kind](_shape(graph, op), op)
     return _up(weights, LINE), pointers * POINTER
+
+
+def _with_weights(graph: Graph, op: Op) -> Op:
+    """Give a band the weights that the first band was counted with: XNNPACK packs them again."""
+    if op.kind not in CONVOLUTIONS or op.weight_elements:
+        return op
+    high, wide, _ = _sides(graph, op.writes[0])
+    return replace(op, weight_elements=op.macs // (high * wide))
 
 
 def _shape(graph: Graph, op: Op) -> Shape:

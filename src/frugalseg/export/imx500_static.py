@@ -48,6 +48,8 @@ def static_graph(network: Network, spec: InputSpec, output: str) -> fx.GraphModu
     for node in list(traced.graph.nodes):
         if node.op == "call_function" and node.target in {F.conv2d, torch.conv2d}:
             _as_module(traced, node)
+        if node.kwargs.get("ceil_mode"):
+            _without_rounding(traced, node)
     traced.graph.lint()
     traced.recompile()
     return traced.eval()
@@ -124,6 +126,15 @@ class _Tracer(fx.Tracer):
             case _, function:
                 assert callable(function)
                 return function(*args, **kwargs)
+
+
+def _without_rounding(traced: fx.GraphModule, node: fx.Node) -> None:
+    """Leave out that a pooling rounds up where it changes nothing: the converter refuses it."""
+    plain: dict[str, Any] = {**node.kwargs, "ceil_mode": False}
+    args, kwargs = fx.node.map_arg((node.args, plain), lambda n: n.meta["value"])
+    assert callable(node.target)
+    if node.target(*args, **kwargs).shape == node.meta["value"].shape:
+        node.kwargs = plain
 
 
 def _as_module(traced: fx.GraphModule, node: fx.Node) -> None:

@@ -126,7 +126,10 @@ def check_java(wanted: Toolchain) -> list[str]:
     if program is None:
         raise ToolchainError(f"{asks}, and there is no java on the PATH; {advice}")
     # Java tells its version on standard error, and an exit code of 0.
-    told = run_group(["sh", "-c", '"$0" -version 2>&1', program], timeout_s=JAVA_TIMEOUT_S)
+    try:
+        told = run_group(["sh", "-c", '"$0" -version 2>&1', program], timeout_s=JAVA_TIMEOUT_S)
+    except ToolchainError as wrong:
+        raise ToolchainError(f"{asks}, and {program} does not run; {advice}\n{wrong}") from wrong
     found = JAVA_VERSION.search(told)
     if found is None:
         raise ToolchainError(f"{asks}, and {program} does not tell its version; {advice}")

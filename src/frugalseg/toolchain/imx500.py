@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from frugalseg.core.errors import ToolchainError
 from frugalseg.toolchain.environment import installed, versions
 from frugalseg.toolchain.environment import run as run_script
+from frugalseg.toolchain.process import ending, last_lines
 
 NAME = "imx500"
 CONVERTER = "imx500-converter"
@@ -37,7 +38,7 @@ SHORT = re.compile(
 TILES = re.compile(r"Tiling Advisor", re.IGNORECASE)
 ERROR = re.compile(r"\bERROR\s*:\s*(?:CODE:\s*)?((?:\[[^\]]*\]\s*)*)(.*)")
 NODE = re.compile(r"\bop: (\w+), id: ([^,\s]+)")
-REASON = re.compile(r"\breason: (.+)")
+REASON = re.compile(r"(?:\bparam: (.+?), value: (.+?), )?\breason: (.+)")
 PLACE = re.compile(r"\s*\[[^\[\]]*\.py:\d+\]$")
 
 UNSUPPORTED, OUTSIDE = 2, 3
@@ -93,7 +94,7 @@ def convert(
         if report.fits and not (place / "out" / PACKAGE).is_file():
             raise ToolchainError(
                 f"the converter says that {network.name} fits, but wrote no {PACKAGE}"
-                + _end_of(said)
+                + last_lines(said)
             )
         if (place / "out").is_dir():
             shutil.copytree(place / "out", folder, dirs_exist_ok=True)
@@ -137,21 +138,21 @@ def judge(said: str, code: int, file: Path, version: str) -> ConverterReport:
             fits=False, tiled=tiled, version=version,
         )  # fmt: skip
     if code == 0:
-        raise ToolchainError(f"the converter ended well but wrote no {file.name}{_end_of(said)}")
+        raise ToolchainError(f"the converter ended well but wrote no {file.name}{last_lines(said)}")
     raise ToolchainError(_refusal(said, code))
 
 
 def _refusal(said: str, code: int) -> str:
     problems = errors_in(said)
-    told = "; ".join(problems[:3]) or "nothing"
+    told = "; ".join(problems[:3]) or "it does not say which"
     match code:
         case c if c == UNSUPPORTED:
             return f"the converter lacks an operator of this network: {told}"
         case c if c == OUTSIDE:
             return f"an operator of this network is outside the converter's limits: {told}"
         case _:
-            more = "" if problems else _end_of(said)
-            return f"the converter failed with code {code}, having said: {told}{more}"
+            more = f", having said: {told}" if problems else last_lines(said)
+            return f"the converter {ending(code)}{more}"
 
 
 def errors_in(said: str) -> list[str]:
@@ -166,7 +167,8 @@ def errors_in(said: str) -> list[str]:
         if names := NODE.findall(line):
             node = " ".join(names[-1])
         elif found := REASON.search(line):
-            texts.append(f"{node}: {PLACE.sub('', found[1])}")
+            param = f"{found[1]} {found[2]}: " if found[1] else ""
+            texts.append(f"{node}: {param}{PLACE.sub('', found[3])}")
         elif found := ERROR.search(line):
             texts.append(PLACE.sub("", found[2]).strip())
     return list(dict.fromkeys(text for text in texts if text and not text.endswith("are:")))
@@ -215,8 +217,3 @@ def size_in_bytes(text: str) -> int:
     if found is None:
         raise ToolchainError(f"expected a size such as 7.06MB, got {text!r}")
     return round(float(found[1].replace(",", ".")) * UNITS[(found[2] or "").upper()])
-
-
-def _end_of(said: str) -> str:
-    lines = [line for line in said.splitlines() if line.strip()][-8:]
-    return ", having said:" + "".join(f"\n  {line}" for line in lines)

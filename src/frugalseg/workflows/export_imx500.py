@@ -17,6 +17,7 @@ from frugalseg.core.inputs import InputSpec
 from frugalseg.core.progress import Progress, silent
 from frugalseg.cost.device import Device
 from frugalseg.cost.footprint import WeighReport, weigh
+from frugalseg.cost.graph import Graph
 from frugalseg.data.dataset import Dataset, Sample
 from frugalseg.export.calibration import calibration_pictures
 from frugalseg.export.gate import check_scores
@@ -34,7 +35,10 @@ from frugalseg.trace import record
 from frugalseg.training.checkpoint import Checkpoint
 from frugalseg.training.validation import score_split, torch_predictor
 from frugalseg.workflows.describe import whole_manifest
+from frugalseg.workflows.pairs import pairs_folder, whole_graph_data
 from frugalseg.workflows.place import CARD, hashes
+from frugalseg.workflows.verification import confirm
+from frugalseg.workflows.verify_imx500 import as_measured
 
 ENGINE: Literal["imx500"] = "imx500"
 NETWORK = "network.onnx"
@@ -89,7 +93,9 @@ def export_imx500(
     check_input(kept.input)
     installed(ENGINE)
     network, spec = kept.network(), kept.input
-    estimate = _estimate(Deployed(network, wish.output), spec, wish.device)
+    deployed = Deployed(network, wish.output)
+    graph = record(deployed, spec)
+    estimate = _estimate(graph, spec, wish.device)
     if float_scores is None:
         predictor = torch_predictor(network, spec)
         float_scores = score_split(dataset, dataset.split("val"), predictor, progress=progress)
@@ -98,10 +104,14 @@ def export_imx500(
         method, scores = _quantised(kept, dataset, file, wish, float_scores, progress)
         progress("converting", 0, 1)
         report = convert(file, draft)
-        footprint = _footprint(report, estimate)
-        if not report.fits:
-            raise _too_large(report, footprint, Deployed(network, wish.output), spec, wish.device)
-        _compare(report, estimate, wish.device)
+        found = confirm(
+            estimate, as_measured(report), wish.device, name=kept.architecture.name, spec=spec,
+            graphs={"graph": whole_graph_data(graph)}, folder=pairs_folder(),
+        )  # fmt: skip
+        if not found.fits:
+            raise _too_large(report, found.verdict, deployed, spec, wish.device)
+        if report.tiled:
+            log.warning("the network fits by the converter's tiling only: it may run slower")
         write_texts(draft, kept.labels, spec, report, wish.output)
         manifest = _manifest(kept, dataset, wish, draft, (float_scores, scores))
         settings = {
@@ -115,19 +125,19 @@ def export_imx500(
             },
         }
         manifest = manifest.model_copy(
-            update={"settings": settings, "footprint": footprint.to_dict()}
+            update={"settings": settings, "footprint": found.footprint.to_dict()}
         )
         write_text(draft / CARD, model_card(manifest))
         manifest.save(draft)
     return Imx500Result(
         folder=out, manifest=manifest, float_scores=float_scores, scores=scores,
-        footprint=footprint, report=report,
+        footprint=found.footprint, report=report,
     )  # fmt: skip
 
 
-def _estimate(deployed: Deployed, spec: InputSpec, device: Device) -> WeighReport:
+def _estimate(graph: Graph, spec: InputSpec, device: Device) -> WeighReport:
     """Weigh what is deployed; raises OverBudgetError for what no size would mend."""
-    report = weigh(record(deployed, spec), spec, device)
+    report = weigh(graph, spec, device)
     if report.refusals:
         raise OverBudgetError(
             f"{device.name} cannot run this network: {'; '.join(report.refusals)}", Verdict()
@@ -219,36 +229,13 @@ def _parts(samples: Sequence[Sample]) -> Iterator[list[Sample]]:
         yield part
 
 
-def _footprint(report: ConverterReport, estimate: WeighReport) -> Footprint:
-    return Footprint(
-        storage_bytes=report.model_bytes, ram_bytes=report.runtime_bytes, macs=estimate.macs,
-        measured=frozenset({"storage_bytes", "ram_bytes"}),
-    )  # fmt: skip
-
-
-def _compare(report: ConverterReport, estimate: WeighReport, device: Device) -> None:
-    """Say loudly where report and estimate differ by more than the margin; both are kept."""
-    if report.tiled:
-        log.warning("the network fits by the converter's tiling only: it may run slower")
-    found, told = report.runtime_bytes + report.model_bytes, estimate.footprint.total_bytes
-    off = told / found - 1
-    if abs(off) > device.margin and not report.tiled:
-        log.warning(
-            "the converter contradicts the estimate for %s by more than its margin of %.0f %%:"
-            " estimated %s bytes, reported %s (%+.1f %%). The report counts. This is a bug of the"
-            " estimate: please report it with manifest.json, which keeps both",
-            device.name, 100 * device.margin, f"{told:,}", f"{found:,}", 100 * off,
-        )  # fmt: skip
-
-
 def _too_large(
     report: ConverterReport,
-    footprint: Footprint,
+    verdict: Verdict,
     deployed: Deployed,
     spec: InputSpec,
     device: Device,
 ) -> OverBudgetError:
-    verdict = device.check(footprint)
     if verdict:  # by the converter's word it does not, whatever the sum
         verdict = Verdict(
             (Excess(resource="total", needed=report.total_bytes, allowed=report.available_bytes),)

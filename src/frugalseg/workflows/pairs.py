@@ -11,10 +11,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from frugalseg.core.files import write_text
+from frugalseg.core.files import cache_folder, write_text
 from frugalseg.cost.graph import Graph
 
 DIGEST = 8
+
+
+def pairs_folder(folder: str | Path | None = None) -> Path:
+    """Return where pairs are kept: in the cache, unless `folder` is named."""
+    return cache_folder() / "pairs" if folder is None else Path(folder)
 
 
 def graph_data(graph: Graph) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from frugalseg.core.labels import LabelSpace
 from frugalseg.export.imx500 import quantise
 from frugalseg.models.catalog import Architecture
 from frugalseg.runtime.manifest import Output
-from frugalseg.toolchain.imx500 import CONVERTER, convert
+from frugalseg.toolchain.imx500 import CONVERTER, ConverterReport, convert
 from frugalseg.toolchain.measured import Measured
 from frugalseg.training.checkpoint import Checkpoint
 
@@ -37,8 +37,15 @@ def measure(architecture: Architecture, spec: InputSpec, *, output: Output = "id
         file = Path(name) / "network.onnx"
         quantise(fresh, list(noise_NHWC), file, output=output)
         report = convert(file, Path(name) / "converted")
+    return as_measured(report)
+
+
+def as_measured(report: ConverterReport) -> Measured:
+    """Return the converter's figures as those of any tool."""
     return Measured(
         storage_bytes=report.model_bytes,
         ram_bytes=report.runtime_bytes,
         tool=f"{CONVERTER} {report.version}",
+        accepted=report.fits,
+        in_tiles=report.tiled and report.fits,
     )
