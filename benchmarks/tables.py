@@ -199,7 +199,15 @@ def _memory(records: Sequence[Mapping[str, Any]]) -> str:
     return f"{by_name['peak_activation_bytes']['value']:,} activations alone"
 
 
-PARTS = {"__init__", "catalog", "layers", "mobilenetv3", "network", "pyramid"}  # no networks
+PARTS = {
+    "__init__",
+    "catalog",
+    "layers",
+    "mobilenetv3",
+    "network",
+    "pyramid",
+    "reshape",
+}  # no networks
 RUNTIMES = {
     "estimates-imx500": "IMX500: run-time and model memory, networks not seen before",
     "estimates-rss": "LiteRT with XNNPACK: resident memory, networks not seen before",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from frugalseg.core.errors import FrugalsegError
     from frugalseg.runtime.segmenter import Segmenter
     from frugalseg.workflows.check_data import check_data
+    from frugalseg.workflows.compress import compress
     from frugalseg.workflows.evaluate import evaluate
     from frugalseg.workflows.export import export
     from frugalseg.workflows.fit import fit
@@ -37,6 +38,7 @@ __all__ = [
     "__version__",
     "check_data",
     "check_toolchains",
+    "compress",
     "evaluate",
     "export",
     "fit",
@@ -56,6 +58,7 @@ _HOMES = {
     "Segmenter": "frugalseg.runtime.segmenter",
     "check_data": "frugalseg.workflows.check_data",
     "check_toolchains": "frugalseg.workflows.toolchain",
+    "compress": "frugalseg.workflows.compress",
     "evaluate": "frugalseg.workflows.evaluate",
     "export": "frugalseg.workflows.export",
     "fit": "frugalseg.workflows.fit",
@@ -92,7 +95,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """Keeps `frugalseg.export` the function when the package of the same name is imported."""
+    """Keeps `frugalseg.export` the function when a package of the same name is imported."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         # The import system sets each imported subpackage as an attribute of its parent.

@@ -12,7 +12,8 @@ from frugalseg.cli.tables import score_rows, table
 from frugalseg.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from frugalseg.workflows.compress import CompressResult
+    from frugalseg.compress.prune import PrunePlan
+    from frugalseg.workflows.export import ExportResult
 
 PREFIXES = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
 
@@ -57,32 +58,38 @@ def compress(
     quiet: options.Quiet = False,
 ) -> None:
     """Prune a trained network to limits, train it again with itself as teacher, and export it."""
-    from frugalseg.workflows.compress import CompressWish
     from frugalseg.workflows.compress import compress as run
 
-    wish = CompressWish(
-        storage_bytes=amount(bytes), ram_bytes=amount(peak), macs=amount(macs),
-        parameters=amount(parameters), device=device, importance=importance,
-    )  # fmt: skip
     with shown(quiet=quiet) as progress:
         result = run(
-            checkpoint, data, out, wish, time=time, set=set or (), tolerance=tolerance,
-            dry_run=dry_run, format=format, progress=progress,
+            checkpoint, data, out, bytes=amount(bytes), peak=amount(peak), macs=amount(macs),
+            parameters=amount(parameters), device=device, importance=importance, time=time,
+            set=set or (), tolerance=tolerance, dry_run=dry_run, format=format,
+            announce=_nothing if json_ else _announce, progress=progress,
         )  # fmt: skip
     if json_:
         print(json.dumps(result.plan.to_dict(), indent=2))
-    else:
-        _print(result)
+    elif result.export is not None:
+        _print(result.export)
 
 
-def _print(result: "CompressResult") -> None:
+def _nothing(_plan: "PrunePlan") -> None:
+    pass
+
+
+def _announce(plan: "PrunePlan") -> None:
+    """Print the plan before the long part."""
     from frugalseg.compress.prune import rows
 
-    print(table(["", "before", "after"], [list(row) for row in rows(result.plan)]))
-    if (exported := result.export) is None:
-        return
+    print(table(["", "before", "after"], [list(row) for row in rows(plan)]))
+    for reason, count in plan.fixed.items():
+        print(f"stays, {count} x: {reason}")
+    print(flush=True)
+
+
+def _print(exported: "ExportResult") -> None:
     names = exported.manifest.label_space.names
     scores = score_rows([exported.float_scores, exported.scores], names)
-    print(f"\n{table(['val', 'float', 'int8'], scores)}")
+    print(table(["val", "float", "int8"], scores))
     print(f"\nfile      {exported.file}: {exported.file.stat().st_size:,} bytes")
     print(f"artifact  {exported.folder}")

@@ -163,7 +163,7 @@ def _reasons(graph: Graph, rules: Rules) -> Iterator[tuple[str, str]]:
 def _reason(op: Op, rules: Rules) -> str:
     """Say why the channels around an operator must stay; nothing if they need not."""
     if op.params > 1 and op.kind not in SLICES:
-        return f"has weights of its own in {op.name}"
+        return f"has weights of its own in {op.name.removeprefix(WHOLE)}"
     made, read = (rules.given[rules.ties.of(name)] for name in (op.writes[0], op.reads[0]))
     if op.kind == "pad" and made != read:
         return f"channels of zeros are added in {op.name.removeprefix(WHOLE)}"

@@ -1,7 +1,8 @@
 """Pruning: whole channels are taken away, so that file, memory and time really shrink."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -51,6 +52,7 @@ class PrunePlan:
     """Which channels of which groups stay, and what that comes to: data, for any fresh network.
 
     `channels` are those of the groups before; `before` and `after` the figures of the network.
+    `fixed` says why other channels must stay, and how many operators make those.
     """
 
     network: str
@@ -59,6 +61,7 @@ class PrunePlan:
     kept: Mapping[str, tuple[int, ...]]
     before: Mapping[str, int]
     after: Mapping[str, int]
+    fixed: Mapping[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -121,6 +124,7 @@ def plan_prune(
         kept={group: tuple(places.tolist()) for group, places in kept.items()},
         before=_figures(whole, goal.device),
         after=_figures(graph, goal.device),
+        fixed=dict(Counter(groups.fixed.values()) + Counter(_unscored(groups, scores))),
     )
 
 
@@ -174,6 +178,11 @@ def _stay(scores_C: np.ndarray[Any, Any], threshold: float, multiple: int) -> np
     rounded = -(-wanted // multiple) * multiple
     best = np.argsort(-scores_C, kind="stable")[: min(count, rounded)]
     return np.sort(best)
+
+
+def _unscored(groups: Groups, scores: Importance) -> Iterator[str]:
+    """Say once for each group without a score why it stays."""
+    yield from ("this importance says nothing of it" for g in groups.channels if g not in scores)
 
 
 def _figures(graph: Graph, device: Device | None) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """Make a trained network smaller until it keeps to limits, train it again, and prove it."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -91,26 +91,41 @@ def compress(
     checkpoint: str | Path,
     data: str | Path,
     out: str | Path,
-    wish: CompressWish,
     *,
+    bytes: int | None = None,
+    peak: int | None = None,
+    macs: int | None = None,
+    parameters: int | None = None,
+    device: str | Path | None = None,
+    importance: str = "taylor",
     time: str | float | None = None,
     set: Sequence[str] = (),
     tolerance: float = 1.0,
     dry_run: bool = False,
     format: str | None = None,
+    announce: Callable[[PrunePlan], None] = lambda plan: None,
     progress: Progress = silent,
 ) -> CompressResult:
     """Prune a trained network to limits, train it again with itself as teacher, and export it.
+
+    At least one limit has to be given: `bytes` of the int8 file, bytes at the `peak`, `macs`,
+    `parameters`, or a `device` (a name or a file), whose budget and multiples of channels then
+    hold. `importance` says which channels go first (see `compress.importance`).
 
     Writes `out/plan.json`, what the plan leaves as `out/pruned.safetensors`, the training in
     `out/run` and the artifact, through the gate, in `out/artifact`. The training is that of the
     checkpoint, a quarter as long at half the rate unless `time` ("30m", or seconds) or `set`
     ("length.epochs=20") say otherwise, with the network as it was as teacher. What was cut off
-    goes on when it is called again. With `dry_run` the plan alone is made, and nothing is written.
+    goes on when it is called again. With `dry_run` the plan alone is made, and nothing is written;
+    `announce` is called with it before the long part.
 
     Raises OverBudgetError where the limits cannot be met, GateError where int8 loses more than
     `tolerance` points, ConfigError and DataError before anything is written.
     """
+    wish = CompressWish(
+        storage_bytes=bytes, ram_bytes=peak, macs=macs, parameters=parameters, device=device,
+        importance=importance,
+    )  # fmt: skip
     folder, goal = Path(out), wish.goal()
     check_folder(folder)
     check_place(folder / "artifact")
@@ -121,28 +136,30 @@ def compress(
     recipe = _recipe(kept, path, time, set)
     report = None if dry_run else checked(dataset, progress)
     plan = _begun(folder, _asked(path, wish)) or _plan(kept, dataset, recipe, goal, wish.importance)
+    announce(plan)
     if report is None:
         return CompressResult(folder=folder, plan=plan)
-    progress(
-        "plan", 1, 1, f"{plan.before['parameters']:,} to {plan.after['parameters']:,} parameters"
-    )
-    write_json(folder / PLAN, plan.to_dict())
-    network, architecture = apply_prune(kept.network(), kept.architecture, kept.input, plan)
-    pruned = replace(
-        kept, architecture=architecture, weights=network.state_dict(), state={}, best_miou=None
-    )
-    save_checkpoint(pruned, folder / PRUNED)
-    model = recipe.model.model_copy(
-        update={"shapes": {name: list(shape) for name, shape in architecture.shapes.items()}}
-    )
-    again = recipe.model_copy(update={"model": model, "start": str(folder / PRUNED)})
+    write_json(folder / PLAN, {"asked": _asked(path, wish), "plan": plan.to_dict()})
+    smaller = _prune(kept, plan, recipe, folder)
     begun = (folder / "run" / "last.safetensors").exists()
-    run = train_on(dataset, report, again, folder / "run", begun, progress)
+    run = train_on(dataset, report, smaller, folder / "run", begun, progress)
     exported = export_checkpoint(
         run.checkpoint, dataset, folder / "artifact", export_wish, float_scores=run.scores,
         progress=progress,
     )  # fmt: skip
     return CompressResult(folder=folder, plan=plan, export=exported)
+
+
+def _prune(kept: Checkpoint, plan: PrunePlan, recipe: Recipe, folder: Path) -> Recipe:
+    """Write what the plan leaves of the network, and return the recipe that starts from it."""
+    network, architecture = apply_prune(kept.network(), kept.architecture, kept.input, plan)
+    pruned = replace(
+        kept, architecture=architecture, weights=network.state_dict(), state={}, best_miou=None
+    )
+    save_checkpoint(pruned, folder / PRUNED)
+    shapes = {name: list(shape) for name, shape in architecture.shapes.items()}
+    model = recipe.model.model_copy(update={"shapes": shapes})
+    return recipe.model_copy(update={"model": model, "start": str(folder / PRUNED)})
 
 
 def _recipe(

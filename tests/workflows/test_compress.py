@@ -1,0 +1,119 @@
+"""From a trained network and limits to a smaller one, trained again and exported."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from frugalseg.core.errors import ArtifactError, ConfigError, OverBudgetError
+from frugalseg.training.checkpoint import load_checkpoint
+from frugalseg.workflows import compress as module
+from frugalseg.workflows.compress import CompressWish, compress
+from frugalseg.workflows.evaluate import evaluate
+from frugalseg.workflows.train import train
+
+SHORT = ("length.steps=4", "validations=1")
+
+
+@pytest.fixture(scope="session")
+def trained(belt: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small network after a few steps."""
+    out = tmp_path_factory.mktemp("runs") / "run"
+    train(belt, out, set=(
+        "model.settings.width=0.35", "model.settings.depth=1", "batch_size=2", "validations=1",
+        "input=32x48", "length.steps=8",
+    ))  # fmt: skip
+    return out
+
+
+def half(trained: Path) -> int:
+    network = load_checkpoint(trained).network()
+    return sum(p.numel() for p in network.parameters()) // 2
+
+
+def run(trained: Path, belt: Path, out: Path, **more: Any) -> module.CompressResult:
+    return compress(
+        trained, belt, out, parameters=half(trained), set=SHORT, tolerance=100.0, **more
+    )
+
+
+@pytest.mark.slow
+def test_a_network_is_halved_trained_and_exported(
+    trained: Path, belt: Path, tmp_path: Path
+) -> None:
+    result = run(trained, belt, tmp_path / "out")
+    kept = load_checkpoint(tmp_path / "out")
+    assert kept.architecture.shapes
+    assert sum(p.numel() for p in kept.network().parameters()) <= 1.01 * half(trained)
+    assert kept.recipe["teacher"]["run"] == str(trained / "best.safetensors")
+    assert result.export is not None
+    assert evaluate(result.export.folder, belt).scores == result.export.scores
+    assert abs(result.export.file.stat().st_size - result.plan.after["storage_bytes"]) < 4_000
+
+
+def test_a_dry_run_writes_nothing(trained: Path, belt: Path, tmp_path: Path) -> None:
+    told: list[object] = []
+    result = run(trained, belt, tmp_path / "out", dry_run=True, announce=told.append)
+    assert result.export is None
+    assert told == [result.plan]
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_was_cut_off_goes_on_with_the_same_plan(
+    trained: Path, belt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class CutError(Exception):
+        pass
+
+    def cut_off(*_args: object, **_more: object) -> None:
+        raise CutError
+
+    monkeypatch.setattr(module, "export_checkpoint", cut_off)
+    with pytest.raises(CutError):
+        run(trained, belt, tmp_path / "out")
+    plan = (tmp_path / "out" / "plan.json").read_text()
+    last = load_checkpoint(tmp_path / "out" / "run" / "last.safetensors")
+    assert last.step == 4
+    monkeypatch.setattr(module, "_plan", cut_off)  # it is not made again
+    reached: list[object] = []
+    monkeypatch.setattr(module, "export_checkpoint", lambda *args, **_: reached.append(args))
+    run(trained, belt, tmp_path / "out")
+    assert reached
+    assert (tmp_path / "out" / "plan.json").read_text() == plan
+
+
+def test_another_wish_is_refused_in_the_folder_of_a_begun_one(
+    trained: Path, belt: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "run").mkdir()
+    wish = CompressWish(parameters=half(trained))
+    asked = module._asked(trained / "best.safetensors", wish)
+    plan = run(trained, belt, tmp_path / "other", dry_run=True).plan
+    (tmp_path / "plan.json").write_text(json.dumps({"asked": asked, "plan": plan.to_dict()}))
+    with pytest.raises(ConfigError, match="holds another compression: parameters was"):
+        compress(trained, belt, tmp_path, parameters=9_000, dry_run=True)
+    (tmp_path / "plan.json").write_text("{")
+    with pytest.raises(ArtifactError, match="not a plan of ours"):
+        compress(trained, belt, tmp_path, parameters=half(trained), dry_run=True)
+
+
+def test_limits_that_cannot_be_met_say_how_small_it_gets(
+    trained: Path, belt: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(OverBudgetError, match="as far as it goes"):
+        compress(trained, belt, tmp_path / "out", bytes=5_000)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("wish", "says"),
+    [
+        ({}, "say what the network must come to"),
+        ({"macs": 5, "importance": "taylr"}, "did you mean 'taylor'"),
+        ({"parameters": -1}, "must be positive"),
+    ],
+)
+def test_wishes_that_say_nothing_are_refused(wish: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        CompressWish(**wish)
