@@ -1,6 +1,7 @@
 """What each network of the zoo is: size, memory, what it fits, how fast its int8 file is.
 
     python benchmarks/measure_zoo.py OUT --record zoo
+    python benchmarks/measure_zoo.py --fits-alone          # after a change of the estimates
 
 Networks have fresh weights: none of the figures depends on training. Each is exported to fp32 and
 int8 files at 360x480 for 11 classes; files that are in OUT are not made again. The latency of an
@@ -23,6 +24,7 @@ from frugalseg.core.inputs import InputSpec
 from frugalseg.core.records import Record, this_machine
 from frugalseg.cost.device import device_names, load_device
 from frugalseg.cost.footprint import weigh
+from frugalseg.cost.graph import Graph
 from frugalseg.export.catalog import FORMATS
 from frugalseg.models.catalog import Architecture
 from frugalseg.models.network import Network
@@ -66,11 +68,20 @@ ZOO: Mapping[str, Mapping[str, Any]] = {
 def main() -> None:
     """Export what is not there yet, measure, and write the record."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("out", type=Path)
+    parser.add_argument("out", type=Path, nargs="?")
+    parser.add_argument(
+        "--fits-alone", action="store_true", help="look anew at what fits where, and record that"
+    )
     parser.add_argument("--only", action="append", help="names of networks; default: all")
     parser.add_argument("--record", metavar="THEME", help="write it down, such as zoo")
     wish = parser.parse_args()
     torch.set_num_threads(1)
+    if wish.fits_alone:
+        fits = {name: _fits(record(_network(name), SPEC)) for name in ZOO}
+        print(write_records("zoo-fits", "any", [], {"input": str(SPEC), "fits": fits}))
+        return
+    if wish.out is None:
+        parser.error("name the folder for the files")
     found: dict[str, dict[str, Any]] = {}
     for name in [BASE, *(name for name in wish.only or ZOO if name != BASE)]:
         found[name] = _facts(name, wish.out / name)
@@ -89,19 +100,27 @@ def main() -> None:
         print(write_records(wish.record, "any", records, told))
 
 
-def _facts(name: str, folder: Path) -> dict[str, Any]:
+def _network(name: str) -> Network:
     torch.manual_seed(0)
     settings = {k: v for k, v in ZOO[name].items() if k != "name"}
-    network = Architecture(
+    return Architecture(
         name=ZOO[name]["name"], settings={"num_classes": CLASSES, **settings}
     ).build()
+
+
+def _fits(graph: Graph) -> list[str]:
+    return [d for d in device_names() if weigh(graph, SPEC, load_device(d)).fits]
+
+
+def _facts(name: str, folder: Path) -> dict[str, Any]:
+    network = _network(name)
     graph = record(network, SPEC)
     report = weigh(graph, SPEC, None)
     facts: dict[str, Any] = {
         "parameters": report.params,
         "macs": report.macs,
         "peak_activation_bytes": report.peak_activation_bytes,
-        "fits": [d for d in device_names() if weigh(graph, SPEC, load_device(d)).fits],
+        "fits": _fits(graph),
         "refused": {},
     }
     for kind, figure in (("litert", "fp32_bytes"), ("litert_int8", "int8_bytes")):

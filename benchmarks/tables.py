@@ -114,11 +114,13 @@ def zoo() -> str:
         "fits", "latency, times frugalnet",
     ]  # fmt: skip
     rows = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    file = [file for file in read_records() if file["theme"].startswith("zoo")][-1]
+    files = read_records()
+    file = [file for file in files if file["theme"] == "zoo"][-1]
     found = {record["name"]: record["value"] for record in file["records"]}
-    devices = sorted(set().union(*file["settings"]["fits"].values()))
+    fitting = [file["settings"]["fits"] for file in files if "fits" in file["settings"]][-1]
+    devices = sorted(set().union(*fitting.values()))
     for name in file["settings"]["networks"]:
-        fits = file["settings"]["fits"][name]
+        fits = fitting[name]
         missing = [device for device in devices if device not in fits]
         told = "all below" if not missing else "all but " + ", ".join(missing)
         if len(missing) > len(fits):
