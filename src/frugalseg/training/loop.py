@@ -21,6 +21,7 @@ from frugalseg.training.objective import Objective
 from frugalseg.training.packing import NETWORK, OPTIMIZER, below, packed, unpack
 from frugalseg.training.recipe import Recipe
 from frugalseg.training.schedule import rate
+from frugalseg.training.sparsity import Pressure
 from frugalseg.training.teacher import Teaching
 
 RESERVED = "loop.reserved_s"
@@ -68,6 +69,8 @@ class Training:
         self.module.mark_forward_method("outputs")
         self.averaged.to(self.fabric.device)
         self.objective = Objective(recipe.loss, weights_C, self.fabric.device)
+        pressed = recipe.sparsity.name != "none"
+        self.pressure = Pressure(recipe.sparsity, self.network) if pressed else None
         self.teaching = teaching
         if teaching is not None:
             teaching.join(network, self.fabric)
@@ -121,6 +124,8 @@ class Training:
         images, labels = (part.to(self.fabric.device, non_blocking=True) for part in batch)
         outputs = self.module.outputs(normalise(images, self.spec))
         loss = self.objective(outputs, labels.long(), self.step)
+        if self.pressure is not None:
+            loss = loss + self.pressure.loss()
         if self.teaching is not None:
             loss = loss + self.teaching.loss(images, outputs.scores)
         self.optimizer.zero_grad(set_to_none=True)

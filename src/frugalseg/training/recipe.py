@@ -186,6 +186,13 @@ class Augment(Part):
         return self
 
 
+class Sparsity(Part):
+    """Scales of norms are pressed towards zero, for pruning afterwards: see `training.sparsity`."""
+
+    name: Literal["none", "bn", "cap"] = "none"
+    weight: float = Field(default=1e-4, gt=0)
+
+
 class Teacher(Part):
     """A trained network, as run or checkpoint, whose scores are to be learnt: see `losses.distil`.
 
@@ -231,6 +238,7 @@ class Recipe(Part):
     loss: LossTerms = LossTerms()
     sampling: Sampling = Sampling()
     augment: Augment = Augment()
+    sparsity: Sparsity = Sparsity()
     teacher: Teacher = Teacher()
     start: str | None = Field(
         default=None, description="checkpoint or run whose weights are taken where they fit"
