@@ -1,6 +1,7 @@
 """Tables of studies, from the records that `record_study.py` wrote."""
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from recording import read_records
@@ -16,6 +17,7 @@ BUDGET = {
     "augment.crop": "crops of {}",
     "batch_size": "batches of {}",
     "length.epochs": "{} epochs",
+    "length.steps": "{} steps",
     "length.time": "{} s of one core",
     "precision": "{}",
 }
@@ -65,7 +67,7 @@ def _table(
     columns = expanded(
         load_study(study_name).sheet.columns, first.get("classes") or (), first.get("background")
     )
-    rows.sort(key=lambda row: -sum(row.values(COLUMNS[best])) / max(1, len(row.runs)))
+    rows.sort(key=lambda row: -fmean(row.values(COLUMNS[best]) or [0.0]))
     measured = {
         key: column
         for key, column in columns.items()

@@ -219,6 +219,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "accuracy": accuracy, "bands": bands, "estimates": estimates, "latency": latency,
     "layouts": layouts, "networks": networks, "zoo": zoo,
     "camvid_zoo": partial(study, "camvid-zoo", "miou_int8"),
+    "colour": partial(study, "colour", "miou_float"),
+    "imbalance": partial(study, "imbalance", "miou_float"),
 }  # fmt: skip
 
 if __name__ == "__main__":

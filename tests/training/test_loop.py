@@ -73,7 +73,11 @@ class TestLearning:
         self, dataset: Dataset, small: Recipe, spec: InputSpec
     ) -> None:
         run = training(dataset, changed(small, precision="bf16-mixed"), spec)
+        seen: list[torch.dtype] = []
+        convolution = next(m for m in run.network.modules() if isinstance(m, torch.nn.Conv2d))
+        convolution.register_forward_hook(lambda _m, _i, made: seen.append(made.dtype))
         step = next(run.steps())
+        assert seen == [torch.bfloat16]
         assert step.loss.dtype == torch.float32
         assert 0 < float(step.loss) < 10
 

@@ -50,10 +50,13 @@ def test_every_scale_is_pressed_alike_without_context() -> None:
     assert norm.weight.grad.tolist() == [-0.5, -0.5, -0.5]
 
 
-def test_a_channel_that_has_nothing_to_do_with_the_others_is_pressed_most() -> None:
+@pytest.mark.parametrize("loud", [0.1, 1.0, 5.0])
+def test_a_channel_that_has_nothing_to_do_with_the_others_is_pressed_most(loud: float) -> None:
     generator = torch.Generator().manual_seed(0)
     shared = torch.rand(2, 1, 8, 8, generator=generator)
-    alone = torch.rand(2, 1, 8, 8, generator=generator) * 0.1
+    shared[..., 4:] = 0
+    alone = loud * torch.rand(2, 1, 8, 8, generator=generator)
+    alone[..., :4] = 0  # where the others see nothing
     found_C = pressure(torch.cat([shared, 0.9 * shared, 1.1 * shared, alone], dim=1))
     assert int(found_C.argmax()) == 3
     assert float(found_C.mean()) == pytest.approx(1.0)
@@ -86,3 +89,14 @@ def test_a_run_that_is_cut_off_goes_on_to_the_bit(
 def test_an_unknown_way_is_refused(small: Recipe) -> None:
     with pytest.raises(ConfigError, match="sparsity"):
         pressed(small, name="lasso")
+
+
+def test_context_is_taken_in_full_precision() -> None:
+    norm = nn.BatchNorm2d(4).train()
+    image = 20 * torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    seen = Pressure(Sparsity(name="cap"), norm)
+    norm(image)
+    wanted_C = seen.by_context[norm]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        norm(image)
+    assert torch.equal(seen.by_context[norm], wanted_C)

@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from frugalseg.core.budget import Footprint
 from frugalseg.core.errors import ArtifactError, ConfigError, OverBudgetError
 from frugalseg.training.checkpoint import load_checkpoint
 from frugalseg.workflows import compress as module
@@ -77,7 +79,12 @@ def test_what_was_cut_off_goes_on_with_the_same_plan(
     assert last.step == 4
     monkeypatch.setattr(module, "_plan", cut_off)  # it is not made again
     reached: list[object] = []
-    monkeypatch.setattr(module, "export_checkpoint", lambda *args, **_: reached.append(args))
+
+    def exported(*args: object, **_more: object) -> SimpleNamespace:
+        reached.append(args)
+        return SimpleNamespace(footprint=Footprint(storage_bytes=1, ram_bytes=1, macs=1))
+
+    monkeypatch.setattr(module, "export_checkpoint", exported)
     run(trained, belt, tmp_path / "out")
     assert reached
     assert (tmp_path / "out" / "plan.json").read_text() == plan
@@ -87,6 +94,7 @@ def test_another_wish_is_refused_in_the_folder_of_a_begun_one(
     trained: Path, belt: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "last.safetensors").touch()
     wish = CompressWish(parameters=half(trained))
     asked = module._asked(trained / "best.safetensors", wish)
     plan = run(trained, belt, tmp_path / "other", dry_run=True).plan
@@ -96,6 +104,30 @@ def test_another_wish_is_refused_in_the_folder_of_a_begun_one(
     (tmp_path / "plan.json").write_text("{")
     with pytest.raises(ArtifactError, match="not a plan of ours"):
         compress(trained, belt, tmp_path, parameters=half(trained), dry_run=True)
+
+
+def test_a_run_of_something_else_is_left_alone(trained: Path, belt: Path) -> None:
+    with pytest.raises(ConfigError, match="is a run of something else"):
+        run(trained, belt, trained.parent)
+    assert not (trained.parent / "plan.json").exists()
+
+
+@pytest.mark.parametrize("setting", ["model.name=enet", "start=x", "teacher.run=x", "sparsity=x"])
+def test_what_compress_decides_is_not_for_others_to_set(
+    trained: Path, belt: Path, tmp_path: Path, setting: str
+) -> None:
+    with pytest.raises(ConfigError, match="says itself what network is trained"):
+        compress(trained, belt, tmp_path / "out", macs=9, set=[setting])
+
+
+def test_the_plan_is_for_the_input_that_is_trained(
+    trained: Path, belt: Path, tmp_path: Path
+) -> None:
+    own, larger = (
+        compress(trained, belt, tmp_path / "out", macs=10**9, dry_run=True, set=settings).plan
+        for settings in ((), ("input=48x64",))
+    )
+    assert larger.before["macs"] == pytest.approx(2 * own.before["macs"], rel=0.1)
 
 
 def test_limits_that_cannot_be_met_say_how_small_it_gets(

@@ -8,7 +8,7 @@ import typer
 
 from frugalseg.cli import options
 from frugalseg.cli.progress import shown
-from frugalseg.cli.tables import score_rows, table
+from frugalseg.cli.tables import percent, score_rows, table
 from frugalseg.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -68,9 +68,9 @@ def compress(
             announce=_nothing if json_ else _announce, progress=progress,
         )  # fmt: skip
     if json_:
-        print(json.dumps(result.plan.to_dict(), indent=2))
+        print(json.dumps(result.to_dict(), indent=2))
     elif result.export is not None:
-        _print(result.export)
+        _print(result.export, result.before)
 
 
 def _nothing(_plan: "PrunePlan") -> None:
@@ -82,12 +82,16 @@ def _announce(plan: "PrunePlan") -> None:
     from frugalseg.compress.prune import rows
 
     print(table(["", "before", "after"], [list(row) for row in rows(plan)]))
+    if not plan.kept:
+        print("nothing has to go: the network keeps to these limits as it is")
     for reason, count in plan.fixed.items():
         print(f"stays, {count} x: {reason}")
     print(flush=True)
 
 
-def _print(exported: "ExportResult") -> None:
+def _print(exported: "ExportResult", before: float | None) -> None:
+    if before is not None:
+        print(f"mIoU before {percent(before)}\n")
     names = exported.manifest.label_space.names
     scores = score_rows([exported.float_scores, exported.scores], names)
     print(table(["val", "float", "int8"], scores))

@@ -10,7 +10,7 @@ taylor      how much the loss would change without it, to first order: the squar
             weight times gradient over its filters, mean over batches (Molchanov et al. 2019, arXiv
             1906.10771, equations 8 and 9)
 
-Where several layers make a group's channels, their numbers are summed (of norms, averaged).
+Where several layers make a group's channels, their mean counts; for taylor their sum.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -74,12 +74,11 @@ IMPORTANCES: Mapping[str, Callable[[Network, Groups, Losses], Importance]] = Map
 def _of_filters(
     network: Network, groups: Groups, measure: Callable[[Tensor], Tensor]
 ) -> Importance:
-    found: Importance = {}
+    found: dict[str, list[NDArray[np.float64]]] = {}
     for name, filters_CN, _ in _filters(network, groups):
         numbers_C = _numbers(measure(filters_CN))
-        relative_C = numbers_C / max(float(numbers_C.mean()), TINY)
-        found[name] = found.get(name, np.zeros(len(relative_C))) + relative_C
-    return found
+        found.setdefault(name, []).append(numbers_C / max(float(numbers_C.mean()), TINY))
+    return {name: np.mean(layers, axis=0) for name, layers in found.items()}
 
 
 def _filters(network: Network, groups: Groups) -> Iterable[tuple[str, Tensor, Tensor]]:

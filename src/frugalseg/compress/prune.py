@@ -1,7 +1,7 @@
 """Pruning: whole channels are taken away, so that file, memory and time really shrink."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
@@ -9,12 +9,13 @@ import numpy as np
 
 from frugalseg.compress.groups import Groups, Kept, cut
 from frugalseg.compress.importance import Importance
-from frugalseg.core.budget import Budget, Footprint
+from frugalseg.core.budget import Budget, Excess, Footprint, Verdict
 from frugalseg.core.errors import ConfigError, OverBudgetError
 from frugalseg.core.inputs import InputSpec
 from frugalseg.cost.device import Device
 from frugalseg.cost.footprint import footprint
 from frugalseg.cost.graph import Graph
+from frugalseg.cost.memory import as_run
 from frugalseg.cost.rescale import rescale
 from frugalseg.models.catalog import Architecture
 from frugalseg.models.network import Network
@@ -36,15 +37,17 @@ class Goal:
     device: Device | None = None
     parameters: int | None = None
 
-    def broken(self, graph: Graph) -> str:
-        """Say which limits a network breaks; nothing if none."""
+    def check(self, graph: Graph) -> Verdict:
+        """Compare a network with all limits."""
         need = footprint(graph, self.device)
-        told = [str(self.budget.check(need))] if not self.budget.check(need) else []
-        if self.device is not None and not self.device.check(need):
-            told.append(f"{self.device.name}: {self.device.check(need)}")
+        excess = list(self.budget.check(need).excess)
+        if self.device is not None:
+            excess += self.device.check(need).excess
         if self.parameters is not None and graph.params > self.parameters:
-            told.append(f"{graph.params:,} parameters of {self.parameters:,}")
-        return "; ".join(told)
+            excess.append(
+                Excess(resource="parameters", needed=graph.params, allowed=self.parameters)
+            )
+        return Verdict(tuple(excess))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +75,11 @@ class PrunePlan:
         """Read what `to_dict` wrote; raises ConfigError where it is no plan."""
         try:
             kept = {name: tuple(map(int, places)) for name, places in values["kept"].items()}
-            return cls(**{**values, "kept": kept})
+            counts = {
+                key: {str(name): int(count) for name, count in values[key].items()}
+                for key in ("channels", "before", "after", "fixed")
+            }
+            return cls(**{**values, **counts, "kept": kept})
         except (TypeError, KeyError, ValueError, AttributeError) as wrong:
             raise ConfigError(f"not a plan for pruning: {wrong!r}") from wrong
 
@@ -90,9 +97,10 @@ def plan_prune(
 
     The network is not changed. Of each group at least a tenth stays, and a multiple of `multiple`
     channels where it has so many. Raises OverBudgetError where even that is not enough, with the
-    smallest network that there is.
+    smallest network that there is, and ConfigError for a device that cannot run the network.
     """
     groups, whole = Groups.of(network, spec), record(network, spec)
+    _refuse(whole, spec, importance, goal)
     scores = {group: importance[1][group] for group in groups.channels if group in importance[1]}
     every = np.sort(np.concatenate([np.zeros(0), *scores.values()]))
 
@@ -103,29 +111,51 @@ def plan_prune(
         kept = {g: places for g, places in kept.items() if len(places) < groups.channels[g]}
         return kept, weighed(network, whole, groups, kept, spec)
 
+    kept, graph = _least_loss(of_share, goal)
+    if verdict := goal.check(graph):
+        return PrunePlan(
+            network=name,
+            importance=importance[0],
+            channels=dict(groups.channels),
+            kept={group: tuple(places.tolist()) for group, places in kept.items()},
+            before=_figures(whole, goal.device),
+            after=_figures(graph, goal.device),
+            fixed=dict(Counter(groups.fixed.values()) + Counter(_unscored(groups, scores))),
+        )
+    stays = len(groups.channels) - len(scores)
+    note = f" ({importance[0]} says nothing of {stays} of the groups)" if stays else ""
+    raise OverBudgetError(f"pruned as far as it goes{note}, {name} is too much: {verdict}", verdict)
+
+
+def _least_loss(of_share: Callable[[float], tuple[Kept, Graph]], goal: Goal) -> tuple[Kept, Graph]:
+    """Search the least share of channels to take away with which the goal is met; else take all."""
     low, high = 0.0, 1.0
-    kept, graph = of_share(low)
-    if goal.broken(graph):
-        kept, graph = of_share(high)
-        if broken := goal.broken(graph):
-            verdict = goal.budget.check(footprint(graph, goal.device))
-            raise OverBudgetError(f"pruned as far as it goes, {name} needs more: {broken}", verdict)
-        for _ in range(STEPS):
-            middle = (low + high) / 2
-            tried = of_share(middle)
-            if goal.broken(tried[1]):
-                low = middle
-            else:
-                high, (kept, graph) = middle, tried
-    return PrunePlan(
-        network=name,
-        importance=importance[0],
-        channels=dict(groups.channels),
-        kept={group: tuple(places.tolist()) for group, places in kept.items()},
-        before=_figures(whole, goal.device),
-        after=_figures(graph, goal.device),
-        fixed=dict(Counter(groups.fixed.values()) + Counter(_unscored(groups, scores))),
-    )
+    best = of_share(low)
+    if goal.check(best[1]):
+        return best
+    best = of_share(high)
+    if not goal.check(best[1]):
+        return best
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        tried = of_share(middle)
+        if goal.check(tried[1]):
+            high, best = middle, tried
+        else:
+            low = middle
+    return best
+
+
+def _refuse(whole: Graph, spec: InputSpec, importance: tuple[str, Importance], goal: Goal) -> None:
+    """Raise ConfigError for what no plan can mend: a device that lacks operators, no numbers."""
+    device = goal.device
+    if device is not None and (refusals := device.refusals(as_run(whole, device), spec)):
+        raise ConfigError(f"{device.name} {'; '.join(refusals)}")
+    for group, scores_C in importance[1].items():
+        if not np.isfinite(scores_C).all():
+            raise ConfigError(
+                f"the importance {importance[0]} of {group} is no number: is the network sound?"
+            )
 
 
 def apply_prune(
@@ -203,5 +233,6 @@ def _differences(architecture: Architecture, groups: Groups, plan: PrunePlan) ->
         if own != planned:
             yield f"{name} makes {own or 'no such'} channels, {planned or 'none'} in the plan"
     for name, places in plan.kept.items():
-        if name in groups.channels and not all(0 <= i < groups.channels[name] for i in places):
-            yield f"{name}: keeps channels that are not there"
+        count = groups.channels.get(name, 0)
+        if not places or sorted({*places}) != [*places] or not 0 <= places[0] <= places[-1] < count:
+            yield f"{name}: keeps none, some twice, or channels that are not there"

@@ -140,7 +140,7 @@ def colour_sentences(data: ReportData) -> Iterator[str]:
     if (need := data.colour.footprint) is not None:
         with_colour = data.weighings[0].footprint.total_bytes
         yield (
-            "It was trained on colours. The same network for a grey camera"
+            "It takes pictures in colour. The same network for a grey camera"
             " (--set model.settings.channels=1) has to be trained to see what it scores; it takes"
             f" {count(need.total_bytes)} bytes in place of {count(with_colour)} (estimated)"
         )

@@ -122,7 +122,8 @@ class Training:
         # Dropout draws from torch's own generator: seed it by step, and no state need be saved.
         torch.manual_seed(recipe.seed * 1_000_003 + self.step)
         images, labels = (part.to(self.fabric.device, non_blocking=True) for part in batch)
-        outputs = self.module.outputs(normalise(images, self.spec))
+        with self.fabric.autocast():  # Fabric does it for `forward` alone
+            outputs = self.module.outputs(normalise(images, self.spec))
         loss = self.objective(outputs, labels.long(), self.step)
         if self.pressure is not None:
             loss = loss + self.pressure.loss()

@@ -97,7 +97,8 @@ def class_weights(
                       weights, and neighbours show the same thing: our n is the number of pictures
                       that the pixels of a class would fill
 
-    A class without pixels gets the largest weight of the others: it meets no pixel anyway.
+    A class without pixels gets the largest weight of the others: it meets no pixel, or so few that
+    none was among the pictures that were looked at.
     """
     if recipe.loss.class_weights == "none":
         return None

@@ -213,6 +213,8 @@ class Teacher(Part):
 
     @model_validator(mode="after")
     def _teaches(self) -> Self:
+        if self.run is None and self.model_fields_set - {"run"} and self != Teacher():
+            raise ValueError("say with `run` who teaches")
         if self.run is not None and not (self.pixel or self.channel or self.pair or self.holistic):
             raise ValueError("pixel, channel, pair and holistic are all 0: nothing is taught")
         if self.cache is not None and self.pair:

@@ -5,8 +5,8 @@ bn    each scale alike, by its absolute value (network slimming: Liu et al. 2017
 cap   the less, the more a channel has to do with the others: context-aware pruning (He, Wu, Liang,
       Lam, WACV 2021). There is no code of its authors; this is our reading of the paper's text and
       figures. The affinity of two channels of a layer is the product of their features, after norm
-      and ReLU, over all positions; a softmax over channels turns it into the attention that each
-      pays to the others; what a channel gets of it is its weight in context, and its scale is
+      and ReLU, over all positions; a softmax over the others turns it into the attention that each
+      pays to these; what a channel gets of it is its weight in context, and its scale is
       pressed by what it lacks to the largest one. The pressure has a mean of 1 in each layer, as
       that of `bn`, so that one weight means the same for both.
 
@@ -49,7 +49,8 @@ class Pressure:
     @torch.no_grad()
     def _look(self, norm: nn.Module, _inputs: object, made_NChw: Tensor) -> None:
         if norm.training:
-            self.by_context[norm] = pressure(made_NChw)
+            with torch.autocast(made_NChw.device.type, enabled=False):
+                self.by_context[norm] = pressure(made_NChw)
 
 
 def pressure(features_NChw: Tensor) -> Tensor:
@@ -65,7 +66,10 @@ def pressure(features_NChw: Tensor) -> Tensor:
         x_NChw = F.adaptive_avg_pool2d(x_NChw, (height, width))
     flat_NCP = x_NChw.flatten(2)
     affinity_NCC = flat_NCP @ flat_NCP.transpose(1, 2) / flat_NCP.shape[2]
-    context_C = affinity_NCC.softmax(dim=2).mean(dim=(0, 1))
+    own = torch.eye(affinity_NCC.shape[1], dtype=torch.bool, device=affinity_NCC.device)
+    if len(own) == 1:
+        return torch.ones(1, device=own.device)
+    context_C = affinity_NCC.masked_fill(own, -torch.inf).softmax(dim=2).mean(dim=(0, 1))
     lacks_C = context_C.max() - context_C
     if lacks_C.sum() < LEAST_SUM:  # all alike
         return torch.ones_like(lacks_C)

@@ -33,6 +33,7 @@ from frugalseg.training.packing import packed, unpack
 from frugalseg.training.recipe import Teacher
 
 LEVELS = 255
+FILE = "file"
 
 
 class Teaching:
@@ -107,15 +108,21 @@ class Teaching:
             return self.network.native(normalise(image_NCHW, self.spec)).float()
 
     def state(self) -> dict[str, Tensor]:
-        """Return what a later process needs to go on: the critic."""
-        if self.adversary is None:
-            return {}
-        return packed(self.adversary.critic, self.adversary.optimizer)
+        """Return what a later process needs to go on: which teacher it was, and the critic."""
+        tensors = {FILE: torch.tensor(list(bytes.fromhex(self.name)), dtype=torch.uint8)}
+        if self.adversary is not None:
+            tensors |= packed(self.adversary.critic, self.adversary.optimizer)
+        return tensors
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what `state` gave."""
+        """Go on from what `state` gave; raises ConfigError if the teacher's file has changed."""
+        if bytes(state[FILE].tolist()).hex() != self.name:
+            raise ConfigError(
+                f"{self.wish.run} is not the teacher that this run began with: its file has changed"
+            )
         if self.adversary is not None:
-            unpack(state, self.adversary.critic, self.adversary.optimizer)
+            own = {name: tensor for name, tensor in state.items() if name != FILE}
+            unpack(own, self.adversary.critic, self.adversary.optimizer)
 
 
 def write_scores(path: Path, scores_NChw: Tensor) -> None:
@@ -161,7 +168,8 @@ def classifier(network: Network) -> nn.Module:
     hooks = [module.register_forward_hook(note) for module in convolutions]
     was_training = network.training
     with torch.no_grad():
-        network.eval().native(torch.zeros(1, network.channels, 64, 64))
+        device = next(network.parameters()).device
+        network.eval().native(torch.zeros(1, network.channels, 64, 64, device=device))
     network.train(was_training)
     for hook in hooks:
         hook.remove()

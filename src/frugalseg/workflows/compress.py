@@ -14,8 +14,9 @@ from frugalseg.compress.groups import Groups
 from frugalseg.compress.importance import IMPORTANCES
 from frugalseg.compress.prune import Goal, PrunePlan, apply_prune, plan_prune
 from frugalseg.core.budget import Budget
-from frugalseg.core.errors import ArtifactError, ConfigError, unknown
+from frugalseg.core.errors import ArtifactError, ConfigError, OverBudgetError, unknown
 from frugalseg.core.files import check_folder, sha256, write_json
+from frugalseg.core.inputs import InputSpec
 from frugalseg.core.progress import Progress, silent
 from frugalseg.cost.device import load_device
 from frugalseg.data.dataset import Dataset
@@ -32,7 +33,7 @@ from frugalseg.training.recipe import Recipe, load_recipe, recipe_from, with_tim
 from frugalseg.workflows.evaluate import open_for
 from frugalseg.workflows.export import ExportResult, ExportWish, export_checkpoint
 from frugalseg.workflows.place import check_place
-from frugalseg.workflows.train import checked, train_on
+from frugalseg.workflows.train import checked, train_on, weights_of
 
 PLAN, PRUNED = "plan.json", "pruned.safetensors"
 BATCHES = 16  # for the importances that look at gradients
@@ -80,11 +81,28 @@ class CompressWish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompressResult:
-    """The plan and, unless it was a dry run, the artifact of the network that it made."""
+    """The plan and, unless it was a dry run, the artifact of the network that it made.
+
+    `before` is the mIoU that the network had before, where its checkpoint tells it.
+    """
 
     folder: Path
     plan: PrunePlan
+    before: float | None = None
     export: ExportResult | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        told = {"plan": self.plan.to_dict(), "before": {"miou": self.before}}
+        if self.export is None:
+            return told
+        names = self.export.manifest.label_space.names
+        return told | {
+            "float": self.export.float_scores.to_dict(names),
+            "int8": self.export.scores.to_dict(names),
+            "file": str(self.export.file),
+            "footprint": self.export.footprint.to_dict(),
+        }
 
 
 def compress(
@@ -134,11 +152,17 @@ def compress(
     kept = load_checkpoint(path)
     dataset = open_for(kept.labels, data, format=format)
     recipe = _recipe(kept, path, time, set)
-    report = None if dry_run else checked(dataset, progress)
-    plan = _begun(folder, _asked(path, wish)) or _plan(kept, dataset, recipe, goal, wish.importance)
+    kept = replace(
+        kept, input=replace(InputSpec.parse(str(recipe.input)), channels=kept.input.channels)
+    )
+    report = checked(dataset, progress)
+    weights_C = weights_of(recipe, report, dataset)
+    plan = _begun(folder, _asked(path, wish)) or _plan(
+        kept, dataset, recipe, goal, (wish.importance, weights_C)
+    )
     announce(plan)
-    if report is None:
-        return CompressResult(folder=folder, plan=plan)
+    if dry_run:
+        return CompressResult(folder=folder, plan=plan, before=kept.best_miou)
     write_json(folder / PLAN, {"asked": _asked(path, wish), "plan": plan.to_dict()})
     smaller = _prune(kept, plan, recipe, folder)
     begun = (folder / "run" / "last.safetensors").exists()
@@ -147,7 +171,9 @@ def compress(
         run.checkpoint, dataset, folder / "artifact", export_wish, float_scores=run.scores,
         progress=progress,
     )  # fmt: skip
-    return CompressResult(folder=folder, plan=plan, export=exported)
+    if verdict := goal.budget.check(exported.footprint):
+        return CompressResult(folder=folder, plan=plan, before=kept.best_miou, export=exported)
+    raise OverBudgetError(f"the file is larger than its plan: {verdict}", verdict)
 
 
 def _prune(kept: Checkpoint, plan: PrunePlan, recipe: Recipe, folder: Path) -> Recipe:
@@ -159,13 +185,16 @@ def _prune(kept: Checkpoint, plan: PrunePlan, recipe: Recipe, folder: Path) -> R
     save_checkpoint(pruned, folder / PRUNED)
     shapes = {name: list(shape) for name, shape in architecture.shapes.items()}
     model = recipe.model.model_copy(update={"shapes": shapes})
-    return recipe.model_copy(update={"model": model, "start": str(folder / PRUNED)})
+    return recipe.model_copy(update={"model": model, "start": str((folder / PRUNED).resolve())})
 
 
 def _recipe(
     kept: Checkpoint, path: Path, time: str | float | None, settings: Sequence[str]
 ) -> Recipe:
     """Return how the smaller network is trained: as before, shorter, and with a teacher."""
+    own = ("model", "start", "teacher.run", "sparsity")
+    if strange := [text for text in settings if text.strip().startswith(own)]:
+        raise ConfigError(f"compress says itself what network is trained, and with whom: {strange}")
     before = recipe_from(kept.recipe)
     length = {key: value and value * SHARE for key, value in before.length.model_dump().items()}
     if length["steps"]:
@@ -175,7 +204,8 @@ def _recipe(
         "input": str(kept.input),
         "length": length,
         "optimizer": before.optimizer.model_dump() | {"lr": RATE * before.optimizer.lr},
-        "teacher": {"run": str(path)},
+        "teacher": {"run": str(path.resolve())},
+        "sparsity": {"name": "none"},
         "start": None,
     }
     del values["model"]["settings"]["num_classes"]
@@ -193,33 +223,43 @@ def _begun(folder: Path, asked: Mapping[str, Any]) -> PrunePlan | None:
 
     Raises ConfigError where that was something else.
     """
-    if not (folder / "run").is_dir() or not (folder / PLAN).is_file():
+    if not (folder / "run" / "last.safetensors").exists():
         return None
+    if not (folder / PLAN).is_file():
+        raise ConfigError(f"{folder / 'run'} is a run of something else: name another folder")
     try:
         written = json.loads((folder / PLAN).read_text(encoding="utf-8"))
         before, plan = dict(written["asked"]), PrunePlan.from_dict(written["plan"])
     except (OSError, ValueError, KeyError, TypeError) as wrong:
         raise ArtifactError(f"{folder / PLAN}: not a plan of ours ({wrong!r})") from wrong
-    if told := [f"{key} was {v}, is {asked[key]}" for key, v in before.items() if v != asked[key]]:
+    if told := [
+        f"{key} was {v}, is {asked.get(key)}" for key, v in before.items() if v != asked.get(key)
+    ]:
         raise ConfigError(f"{folder} holds another compression: {'; '.join(told)}; name another")
     return plan
 
 
 def _plan(
-    kept: Checkpoint, dataset: Dataset, recipe: Recipe, goal: Goal, importance: str
+    kept: Checkpoint,
+    dataset: Dataset,
+    recipe: Recipe,
+    goal: Goal,
+    importance: tuple[str, Tensor | None],
 ) -> PrunePlan:
+    """Make the plan, by an importance; the loss weighs classes as the training does."""
+    name, weights_C = importance
     network = kept.network()
     groups = Groups.of(network, kept.input)
 
     def losses(network: Network) -> Iterator[Tensor]:
-        objective = Objective(recipe.loss, None, torch.device("cpu"))
+        objective = Objective(recipe.loss, weights_C, torch.device("cpu"))
         for images, labels in islice(training_batches(dataset, recipe, kept.input), BATCHES):
             outputs = network.outputs(normalise(images, kept.input))
             yield objective(outputs, labels.long(), 0)
 
-    scores = IMPORTANCES[importance](network, groups, losses)
+    scores = IMPORTANCES[name](network, groups, losses)
     multiple = 1 if goal.device is None else goal.device.channel_multiple
     return plan_prune(
-        kept.network(), kept.architecture.name, kept.input, (importance, scores), goal,
+        kept.network(), kept.architecture.name, kept.input, (name, scores), goal,
         multiple=multiple,
     )  # fmt: skip

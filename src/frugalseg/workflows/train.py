@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 import yaml
+from torch import Tensor
 
 from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.core.files import check_folder, write_text
@@ -156,10 +157,7 @@ class _Run:
         self.spec = input_of(recipe, report)
         self.architecture = architecture_of(recipe, dataset.labels, self.spec)
         torch.manual_seed(recipe.seed)
-        train, pictures = report.split("train"), len(dataset.splits["train"])
-        shares_C = torch.tensor([share.image_share for share in train.classes])
-        pixels_C = torch.tensor(train.pixels)
-        weights_C = class_weights(recipe, pixels_C, shares_C * pictures, pictures)
+        weights_C = weights_of(recipe, report, dataset)
         network = self.architecture.build()
         if recipe.start is not None and not resume:
             start_from(network, Path(recipe.start))
@@ -310,6 +308,13 @@ def input_of(recipe: Recipe, report: DataReport) -> InputSpec:
                 " padding. Leave it out (--set augment.crop=null), or choose a smaller one"
             )
     return replace(size, channels=recipe.model.settings.get("channels", 3))
+
+
+def weights_of(recipe: Recipe, report: DataReport, dataset: Dataset) -> Tensor | None:
+    """Return the weights of classes in the loss, by the shares that were found in training."""
+    train, pictures = report.split("train"), len(dataset.splits["train"])
+    shares_C = torch.tensor([share.image_share for share in train.classes])
+    return class_weights(recipe, torch.tensor(train.pixels), shares_C * pictures, pictures)
 
 
 def architecture_of(recipe: Recipe, labels: LabelSpace, spec: InputSpec) -> Architecture:

@@ -65,6 +65,7 @@ class DataReport:
             "ok": self.ok,
             "labels": self.labels.to_dict(),
             "input": list(self.input),
+            "unseen": self.unseen,
             "splits": [_plain(split) for split in self.splits],
             "findings": [found.to_dict() for found in self.findings],
             "problems": list(self.problems),
