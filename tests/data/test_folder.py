@@ -259,6 +259,16 @@ def test_links_that_leave_and_pipes_are_refused(tiny_folder: Path, tmp_path: Pat
     assert "masks/7.png: a link" not in told
 
 
+@pytest.mark.parametrize("kind", ["images", "masks"])
+def test_a_folder_that_is_a_link_to_another_place_is_refused(
+    tiny_folder: Path, tmp_path: Path, kind: str
+) -> None:
+    path = tiny_folder / kind
+    path.symlink_to(path.rename(tmp_path / "elsewhere"))
+    with pytest.raises(DataError, match=f"{kind}: a link that leaves"):
+        folder.read(tiny_folder)
+
+
 def test_a_picture_of_a_kind_that_is_not_read_is_named(tmp_path: Path) -> None:
     put(tmp_path, "a")
     put(tmp_path, "b")

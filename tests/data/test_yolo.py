@@ -210,6 +210,28 @@ def test_labels_without_an_image_are_refused(tmp_path: Path) -> None:
         yolo.read(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "linked", ["images/train/a.jpg", "labels/train/a.txt", "images/train", "labels/train"]
+)
+def test_a_link_that_leaves_the_folder_is_refused(tmp_path: Path, linked: str) -> None:
+    root = tmp_path / "set"
+    put(root, "a", LEFT_HALF)
+    put(root, "b", LEFT_HALF)
+    declare(root)
+    (root / linked).symlink_to((root / linked).rename(tmp_path / "outside"))
+    with pytest.raises(DataError, match=f"{linked}: a link that leaves"):
+        yolo.read(root)
+
+
+def test_a_link_within_the_folder_is_followed(tmp_path: Path) -> None:
+    put(tmp_path, "a", LEFT_HALF)
+    declare(tmp_path)
+    path = tmp_path / "labels" / "train" / "a.txt"
+    path.symlink_to(path.rename(tmp_path / "kept.txt"))
+    dataset = yolo.read(tmp_path)
+    assert dataset.load(dataset.split("train")[0])[1].any()
+
+
 def test_real_trash_bags_has_the_pixel_shares_of_its_readme(real_data: Path) -> None:
     dataset = yolo.read(real_data / "trash_bags")
     counts_C = np.zeros(3)

@@ -51,10 +51,13 @@ def files_by_stem(
 ) -> dict[str, Path]:
     """List the files of one folder by stem, sorted; two of the same stem are a problem.
 
-    Hidden files and other kinds of file are passed over (`data check` names them). Links to files
-    outside `root` are problems, if it is given.
+    Hidden files and other kinds of file are passed over (`data check` names them). Links that lead
+    out of `root` are problems, if it is given: those to files, and the folder itself.
     """
     files: dict[str, Path] = {}
+    if root and folder.is_dir() and not inside(root, folder):
+        problems.append(f"{folder}: a link that leaves {root}; put the files themselves there")
+        return files
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.name.startswith(".") or path.suffix.lower() not in suffixes:
             continue

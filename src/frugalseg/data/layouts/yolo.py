@@ -8,7 +8,8 @@ files is therefore one less than its train id.
 A picture without a text file is all background; a split in which no picture has one is refused.
 
 `train`, `val` and `test` in `data.yaml` name folders, relative to `path` in it or to the file;
-where a key is missing, `images/<split>` is taken. No path may leave the data set's folder.
+where a key is missing, `images/<split>` is taken. No path and no link may leave the data set's
+folder.
 """
 
 import contextlib
@@ -157,7 +158,7 @@ def _samples(
         ]
         folders = [folder for folder in found if folder]
     samples: dict[str, Sample] = {}
-    for sample in (sample for folder in folders for sample in _matched(folder, problems)):
+    for sample in (sample for folder in folders for sample in _matched(root, folder, problems)):
         if sample.name in samples:
             problems.append(f"{sample.image}: same name as {samples[sample.name].image}")
         samples[sample.name] = sample
@@ -181,10 +182,11 @@ def named_folder(root: Path, base: str, entry: str) -> Path | None:
     return None
 
 
-def _matched(images: Path, problems: list[str]) -> list[Sample]:
+def _matched(root: Path, images: Path, problems: list[str]) -> list[Sample]:
     labels = _labels_folder(images)
-    image_by_stem = files_by_stem(images, IMAGE_SUFFIXES, problems)
-    for stem, path in files_by_stem(labels, {".txt"}, problems).items():
+    image_by_stem = files_by_stem(images, IMAGE_SUFFIXES, problems, root=root)
+    text_by_stem = files_by_stem(labels, {".txt"}, problems, root=root)
+    for stem, path in text_by_stem.items():
         if stem not in image_by_stem:
             problems.append(f"{path}: no image for these labels in {images}")
     return [
