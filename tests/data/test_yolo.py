@@ -232,6 +232,16 @@ def test_a_link_within_the_folder_is_followed(tmp_path: Path) -> None:
     assert dataset.load(dataset.split("train")[0])[1].any()
 
 
+def test_a_label_file_whose_ending_is_in_capitals_is_read(tmp_path: Path) -> None:
+    put(tmp_path, "a", LEFT_HALF)
+    put(tmp_path, "b", LEFT_HALF)
+    declare(tmp_path)
+    path = tmp_path / "labels" / "train" / "a.txt"
+    path.rename(path.with_suffix(".TXT"))
+    dataset = yolo.read(tmp_path)
+    assert dataset.load(dataset.split("train")[0])[1].any()
+
+
 def test_real_trash_bags_has_the_pixel_shares_of_its_readme(real_data: Path) -> None:
     dataset = yolo.read(real_data / "trash_bags")
     counts_C = np.zeros(3)

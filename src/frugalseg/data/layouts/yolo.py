@@ -190,7 +190,7 @@ def _matched(root: Path, images: Path, problems: list[str]) -> list[Sample]:
         if stem not in image_by_stem:
             problems.append(f"{path}: no image for these labels in {images}")
     return [
-        Sample(name=stem, image=path, label=labels / f"{stem}.txt")
+        Sample(name=stem, image=path, label=text_by_stem.get(stem, labels / f"{stem}.txt"))
         for stem, path in image_by_stem.items()
     ]
 
