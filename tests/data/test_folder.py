@@ -106,6 +106,13 @@ class TestMatching:
         with pytest.raises(DataError, match=r"same name as a\.jpg"):
             folder.read(tmp_path)
 
+    def test_a_name_that_is_not_in_utf_8_is_refused(self, tmp_path: Path) -> None:
+        put(tmp_path, "a")
+        path = tmp_path / "images" / "a.png"
+        path.rename(path.with_name(os.fsdecode(b"b\xff.png")))
+        with pytest.raises(DataError, match=r"images: the name of b\?\.png is not in UTF-8"):
+            folder.read(tmp_path)
+
     def test_lossy_masks_are_refused(self, tmp_path: Path) -> None:
         put(tmp_path, "a")
         (tmp_path / "masks" / "a.png").unlink()
