@@ -128,6 +128,7 @@ def test_no_polygons_mean_background(tmp_path: Path, text: str | None) -> None:
         ("2 0 0 1 0 1 1", "class id '2'; known are 0 to 1"),
         ("-1 0 0 1 0 1 1", "class id '-1'"),
         ("bag 0 0 1 0 1 1", "class id 'bag'"),
+        (f"{'9' * 5000} 0 0 1 0 1 1", "9999'; known are 0 to 1"),
         ("0 0 0 1 0 1 x", "'x' is not a number"),
         ("0 0 0 1 0 1 nan", "coordinate nan is outside"),
         ("0 0 0 1 0 1 1.02", "coordinate 1.02 is outside"),

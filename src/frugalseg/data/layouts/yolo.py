@@ -28,12 +28,13 @@ from frugalseg.data.files import files_by_stem
 from frugalseg.data.names import BACKGROUND, class_names
 from frugalseg.data.shapes.polygons import fill
 from frugalseg.data.split import SPLITS, folders_of
-from frugalseg.data.text import read_lines, read_yaml
+from frugalseg.data.text import read_lines, read_yaml, shown
 from frugalseg.imaging.read import IMAGE_SUFFIXES
 
 _MARGIN = 0.01
 _BOX_NUMBERS = 5
 _MIN_POLYGON_NUMBERS = 7
+_MOST_DIGITS = 9
 
 Points = tuple[tuple[float, float], ...]
 Polygon = tuple[int, Points]
@@ -124,8 +125,11 @@ def _polygon(words: list[str], num_classes: int) -> Polygon:
         raise ValueError("a box, not a polygon; boxes do not say which pixels are meant")
     if len(words) < _MIN_POLYGON_NUMBERS or len(words) % 2 == 0:
         raise ValueError(f"{len(words)} numbers; a polygon is a class and at least three x y pairs")
-    if not (words[0].isascii() and words[0].isdecimal() and int(words[0]) < num_classes):
-        raise ValueError(f"class id {words[0]!r}; known are 0 to {num_classes - 1}")
+    is_short = len(words[0]) <= _MOST_DIGITS  # else Python refuses to read it, in its own words
+    if not (
+        is_short and words[0].isascii() and words[0].isdecimal() and int(words[0]) < num_classes
+    ):
+        raise ValueError(f"class id {shown(words[0])}; known are 0 to {num_classes - 1}")
     numbers = [_coordinate(word) for word in words[1:]]
     return int(words[0]), tuple(zip(numbers[::2], numbers[1::2], strict=True))
 
@@ -134,7 +138,7 @@ def _coordinate(word: str) -> float:
     try:
         number = float(word)
     except ValueError:
-        raise ValueError(f"{word!r} is not a number") from None
+        raise ValueError(f"{shown(word)} is not a number") from None
     if not -_MARGIN <= number <= 1 + _MARGIN:  # NaN is refused too
         raise ValueError(f"coordinate {word} is outside 0 to 1; divide by the width and height")
     return min(max(number, 0.0), 1.0)
