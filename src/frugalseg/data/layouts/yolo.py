@@ -156,7 +156,8 @@ def _samples(
         base = str(written.get("path") or "")
         found = [named_folder(root, base, str(entry)) for entry in entries]
         problems += [
-            f"{root / 'data.yaml'}: {key}: {entry} is not a folder of {root}"
+            f"{root / 'data.yaml'}: {key}: {entry} is not a folder of {root}; put it there, or take"
+            " the line out"
             for entry, folder in zip(entries, found, strict=True)
             if folder is None
         ]
