@@ -92,6 +92,31 @@ def test_a_picture_that_is_listed_twice_is_named(tmp_path: Path) -> None:
         camvid.read(tmp_path)
 
 
+@pytest.mark.parametrize("linked", ["train/a.png", "trainannot/a.png", "train", "trainannot"])
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_link_that_leaves_the_folder_is_refused(
+    tmp_path: Path, linked: str, *, listed: bool
+) -> None:
+    root = tmp_path / "set"
+    root.mkdir()
+    put(root, "a")
+    if listed:
+        (root / "train.txt").write_text("train/a.png trainannot/a.png", encoding="utf-8")
+    (root / linked).symlink_to((root / linked).rename(tmp_path / "outside"))
+    with pytest.raises(DataError, match=f"{linked}.*: a link that leaves"):
+        camvid.read(root)
+
+
+def test_a_list_that_is_a_link_to_another_place_is_refused(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    root.mkdir()
+    put(root, "a")
+    (tmp_path / "secret.txt").write_text("train/a.png trainannot/a.png", encoding="utf-8")
+    (root / "train.txt").symlink_to(tmp_path / "secret.txt")
+    with pytest.raises(DataError, match=r"train\.txt: a link that leaves"):
+        camvid.read(root)
+
+
 def test_two_dots_within_a_name_are_a_name(tmp_path: Path) -> None:
     put(tmp_path, "a..b")
     (tmp_path / "train.txt").write_text("train/a..b.png trainannot/a..b.png", encoding="utf-8")

@@ -263,6 +263,12 @@ class TestSheet:
         save_text(tiny_folder / "images" / "0.png")
         assert draw_sheet(open_dataset(tiny_folder), tmp_path / "a.png").is_file()
 
+    def test_names_of_several_lines_are_drawn(self, tiny_folder: Path, tmp_path: Path) -> None:
+        for kind in ("images", "masks"):
+            (tiny_folder / kind / "0.png").rename(tiny_folder / kind / "0\n1.png")
+        dataset = open_dataset(tiny_folder.rename(tmp_path / f"two\nlines{'x' * 200}"))
+        assert draw_sheet(dataset, tmp_path / "a.png").is_file()
+
     def test_nothing_to_draw_leaves_no_file(self, tiny_folder: Path, tmp_path: Path) -> None:
         dataset = open_dataset(tiny_folder)
         for path in (tiny_folder / "images").iterdir():

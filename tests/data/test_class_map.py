@@ -128,6 +128,14 @@ def test_what_a_map_names_in_vain_is_said(
     assert "['boxes']" in caplog.text
 
 
+def test_a_map_that_leaves_one_class_is_said(
+    dataset: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    new_name = dict.fromkeys(dataset.labels.names, "thing")
+    assert mapped(dataset, ClassMap(new_name)).labels.names == ("thing",)
+    assert "leaves one class, 'thing'" in caplog.text
+
+
 def test_data_is_seen_as_a_network_saw_it(dataset: Dataset) -> None:
     trained = merged(dataset, {"thing": ["box", "disc"]}).labels
     assert as_trained(dataset, trained).labels == trained

@@ -93,3 +93,20 @@ def test_folders_without_images_are_refused(tmp_path: Path) -> None:
     (tmp_path / "stuffthingmaps" / "train2017").mkdir(parents=True)
     with pytest.raises(DataError, match="no images beside the masks"):
         open_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["train2017", "stuffthingmaps_trainval2017/train2017"])
+def test_a_link_that_leaves_the_folder_is_refused(tmp_path: Path, folder: str) -> None:
+    root = tmp_path / "set"
+    put(root)
+    path = next((root / folder).iterdir())
+    path.symlink_to(path.rename(tmp_path / "outside"))
+    with pytest.raises(DataError, match=f"{path.name}: a link that leaves"):
+        open_dataset(root)
+
+
+def test_the_folder_of_the_pictures_may_be_a_link(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    put(root)
+    (root / "train2017").symlink_to((root / "train2017").rename(tmp_path / "pictures"))
+    assert len(open_dataset(root).split("train")) == 1

@@ -106,6 +106,13 @@ class TestMatching:
         with pytest.raises(DataError, match=r"same name as a\.jpg"):
             folder.read(tmp_path)
 
+    def test_a_name_that_is_not_in_utf_8_is_refused(self, tmp_path: Path) -> None:
+        put(tmp_path, "a")
+        path = tmp_path / "images" / "a.png"
+        path.rename(path.with_name(os.fsdecode(b"b\xff.png")))
+        with pytest.raises(DataError, match=r"images: the name of b\?\.png is not in UTF-8"):
+            folder.read(tmp_path)
+
     def test_lossy_masks_are_refused(self, tmp_path: Path) -> None:
         put(tmp_path, "a")
         (tmp_path / "masks" / "a.png").unlink()
@@ -257,6 +264,16 @@ def test_links_that_leave_and_pipes_are_refused(tiny_folder: Path, tmp_path: Pat
     assert "7.png: a link that leaves the data set" in told
     assert "8.png: not a file" in told
     assert "masks/7.png: a link" not in told
+
+
+@pytest.mark.parametrize("kind", ["images", "masks"])
+def test_a_folder_that_is_a_link_to_another_place_is_refused(
+    tiny_folder: Path, tmp_path: Path, kind: str
+) -> None:
+    path = tiny_folder / kind
+    path.symlink_to(path.rename(tmp_path / "elsewhere"))
+    with pytest.raises(DataError, match=f"{kind}: a link that leaves"):
+        folder.read(tiny_folder)
 
 
 def test_a_picture_of_a_kind_that_is_not_read_is_named(tmp_path: Path) -> None:

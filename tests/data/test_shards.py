@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import io
 import re
 import tarfile
@@ -64,6 +65,7 @@ def write(path: Path, files: dict[str, bytes], kind: bytes = tarfile.REGTYPE) ->
         ({"a.jpg": b"1"}, r"a: expected a picture and KEY\.mask\.png, got jpg"),
         ({"a.png": b"1", "a.jpg": b"2", "a.bmp": b"3"}, "a: expected a picture"),
         ({"a.mask.png": b"1", "a.txt": b"2"}, "a: expected a picture"),
+        ({f"{'x' * 400}.png": b"1"}, r"x\.png' is a name of over 240 bytes"),
     ],
 )
 def test_what_is_no_pair_is_named(sharded: Path, files: dict[str, bytes], says: str) -> None:
@@ -83,6 +85,19 @@ def test_no_name_leaves_the_folder(sharded: Path, cache: Path, tmp_path: Path) -
     names = [sample.name for sample in open_dataset(sharded).split("train")]
     assert "out" in names
     assert not list(tmp_path.glob("out*"))
+
+
+def test_a_full_disk_is_not_blamed_on_the_shard(
+    sharded: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfileobj", full)
+    with pytest.raises(OSError, match="No space left on device") as raised:
+        open_dataset(sharded)
+    assert raised.value.errno == errno.ENOSPC
+    assert not list((cache / "shards").iterdir())
 
 
 def test_keys_in_other_folders_are_other_samples(sharded: Path) -> None:

@@ -128,6 +128,7 @@ def test_no_polygons_mean_background(tmp_path: Path, text: str | None) -> None:
         ("2 0 0 1 0 1 1", "class id '2'; known are 0 to 1"),
         ("-1 0 0 1 0 1 1", "class id '-1'"),
         ("bag 0 0 1 0 1 1", "class id 'bag'"),
+        (f"{'9' * 5000} 0 0 1 0 1 1", "9999'; known are 0 to 1"),
         ("0 0 0 1 0 1 x", "'x' is not a number"),
         ("0 0 0 1 0 1 nan", "coordinate nan is outside"),
         ("0 0 0 1 0 1 1.02", "coordinate 1.02 is outside"),
@@ -208,6 +209,38 @@ def test_labels_without_an_image_are_refused(tmp_path: Path) -> None:
     (tmp_path / "images" / "train" / "a.jpg").rename(tmp_path / "images" / "train" / "b.jpg")
     with pytest.raises(DataError, match=r"a\.txt: no image for these labels"):
         yolo.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "linked", ["images/train/a.jpg", "labels/train/a.txt", "images/train", "labels/train"]
+)
+def test_a_link_that_leaves_the_folder_is_refused(tmp_path: Path, linked: str) -> None:
+    root = tmp_path / "set"
+    put(root, "a", LEFT_HALF)
+    put(root, "b", LEFT_HALF)
+    declare(root)
+    (root / linked).symlink_to((root / linked).rename(tmp_path / "outside"))
+    with pytest.raises(DataError, match=f"{linked}: a link that leaves"):
+        yolo.read(root)
+
+
+def test_a_link_within_the_folder_is_followed(tmp_path: Path) -> None:
+    put(tmp_path, "a", LEFT_HALF)
+    declare(tmp_path)
+    path = tmp_path / "labels" / "train" / "a.txt"
+    path.symlink_to(path.rename(tmp_path / "kept.txt"))
+    dataset = yolo.read(tmp_path)
+    assert dataset.load(dataset.split("train")[0])[1].any()
+
+
+def test_a_label_file_whose_ending_is_in_capitals_is_read(tmp_path: Path) -> None:
+    put(tmp_path, "a", LEFT_HALF)
+    put(tmp_path, "b", LEFT_HALF)
+    declare(tmp_path)
+    path = tmp_path / "labels" / "train" / "a.txt"
+    path.rename(path.with_suffix(".TXT"))
+    dataset = yolo.read(tmp_path)
+    assert dataset.load(dataset.split("train")[0])[1].any()
 
 
 def test_real_trash_bags_has_the_pixel_shares_of_its_readme(real_data: Path) -> None:

@@ -93,8 +93,31 @@ def test_a_place_that_is_taken_is_refused(tiny_folder: Path, tmp_path: Path) -> 
         convert(tiny_folder, tmp_path / "new", to="folder")
     with pytest.raises(ConfigError, match="did you mean 'voc'"):
         convert(tiny_folder, tmp_path / "other", to="vok")
-    with pytest.raises(ConfigError, match="name the shares too"):
+    with pytest.raises(ConfigError, match="say with split"):
         convert(tiny_folder, tmp_path / "other", to="voc", by="x")
+
+
+@pytest.mark.parametrize("text", ["[1]\n", "{}\n[1]\n", '{}\n{"name": "0"}\n'])
+def test_a_record_of_something_else_is_refused(
+    tiny_folder: Path, tmp_path: Path, text: str
+) -> None:
+    (tmp_path / RECORD).write_text(text)
+    with pytest.raises(ConfigError, match="not the record of a conversion"):
+        convert(tiny_folder, tmp_path, to="folder")
+
+
+def test_a_picture_called_complete_does_not_end_a_conversion(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    for kind in ("images", "masks"):
+        (tiny_folder / kind / "0.png").rename(tiny_folder / kind / "complete.png")
+    record = tmp_path / "new" / RECORD
+    for _ in range(2):
+        convert(tiny_folder, tmp_path / "new", to="folder")
+        assert record.read_text().count('"name": "complete"') == 1
+    record.write_text(f'{record.read_text().splitlines()[0]}\n{{"name": "complete')
+    with pytest.raises(DataError, match="a conversion that was cut off"):
+        open_dataset(tmp_path / "new")
 
 
 def test_all_samples_that_cannot_be_read_are_named(tiny_folder: Path, tmp_path: Path) -> None:

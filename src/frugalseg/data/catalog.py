@@ -36,8 +36,7 @@ from frugalseg.data.layouts import (
 from frugalseg.data.remote import fetched, is_remote
 
 RECORD = "convert.jsonl"  # of `data convert`: a line for each sample, and one at the end
-COMPLETE = "complete"
-END_BYTES = 64
+END = '{"complete": true}\n'
 
 BELT_NAME = "belt"
 BELT_ARGUMENTS: Mapping[str, Any] = MappingProxyType(
@@ -146,8 +145,8 @@ def _refuse_unfinished(root: Path) -> None:
     path = root / RECORD
     if path.is_file():
         with path.open("rb") as stream:
-            stream.seek(max(0, path.stat().st_size - END_BYTES))
-            if COMPLETE.encode() not in stream.read():
+            stream.seek(max(0, path.stat().st_size - len(END)))
+            if stream.read() != END.encode():
                 raise DataError(f"{root}: a conversion that was cut off; call it again to end it")
 
 

@@ -149,13 +149,16 @@ def mapped(dataset: Dataset, class_map: ClassMap) -> Dataset:
     """Return the data set with its classes as the map says; files stay as they are.
 
     A new class stands where the first of its classes stood, in that one's colour. What the map
-    names and the data set does not have is logged. `labels.class_map` keeps what was mapped.
+    names and the data set does not have is logged, and so is a map that leaves one class, which
+    tells nothing apart. `labels.class_map` keeps what was mapped.
     """
     names = dataset.labels.names
     if strange := sorted(class_map.new_name.keys() - {REST, *names}):
         log.warning("the class map names what %s does not have: %s", dataset.root.name, strange)
     becomes = class_map.over(dataset.labels)
     kept = [name for name in dict.fromkeys(becomes.values()) if name != IGNORED]
+    if len(kept) == 1 < len(names):
+        log.warning("the class map leaves one class, %r: name the background too", kept[0])
     table = np.full(256, IGNORE, np.uint8)
     for i, name in enumerate(names):
         table[i] = IGNORE if becomes[name] == IGNORED else kept.index(becomes[name])

@@ -13,6 +13,8 @@ from frugalseg.data.split import SPLIT_FOLDERS, divided
 from frugalseg.imaging.read import IMAGE_SUFFIXES, LOSSY, MASK_SUFFIXES
 
 Samples = tuple[Sample, ...]
+_NOT_UTF8 = "is not in UTF-8; rename the file"
+
 Match = Callable[[Path, Path, list[str]], Samples]
 
 
@@ -34,8 +36,8 @@ def files_below(
         return files
     for path in sorted(_walk(root, folder, suffixes, problems)):
         name = plain(path.relative_to(folder).with_suffix("").as_posix())
-        if (shown := name.encode(errors="replace").decode()) != name:
-            problems.append(f"{folder}: the name of {shown} is not in UTF-8; rename the file")
+        if (shown := readable(name)) != name:
+            problems.append(f"{folder}: the name of {shown} {_NOT_UTF8}")
         elif name in files:
             problems.append(
                 f"{path}: same name as {files[name].name}; keep one of them, or rename it"
@@ -51,15 +53,20 @@ def files_by_stem(
 ) -> dict[str, Path]:
     """List the files of one folder by stem, sorted; two of the same stem are a problem.
 
-    Hidden files and other kinds of file are passed over (`data check` names them). Links to files
-    outside `root` are problems, if it is given.
+    Hidden files and other kinds of file are passed over. A name that is not in UTF-8 is a problem,
+    and so are links that lead out of `root`, if it is given: those to files, and the folder itself.
     """
     files: dict[str, Path] = {}
+    if root and folder.is_dir() and not inside(root, folder):
+        problems.append(f"{folder}: a link that leaves {root}; put the files themselves there")
+        return files
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.name.startswith(".") or path.suffix.lower() not in suffixes:
             continue
         if not path.is_file():
-            problems.append(f"{path}: not a file, or a link to none")
+            problems.append(f"{readable(path)}: not a file, or a link to none")
+        elif readable(path.stem) != path.stem:
+            problems.append(f"{folder}: the name of {readable(path.name)} {_NOT_UTF8}")
         elif root and path.is_symlink() and not inside(root, path):
             problems.append(f"{path}: a link that leaves the data set; put the file here instead")
         elif path.stem in files:
@@ -70,6 +77,15 @@ def files_by_stem(
         else:
             files[path.stem] = path
     return files
+
+
+def readable(name: object) -> str:
+    """Write a name for a message; what is not in UTF-8 in it becomes question marks.
+
+    >>> readable("a\udcff")
+    'a?'
+    """
+    return str(name).encode(errors="replace").decode()
 
 
 def plain(name: str) -> str:

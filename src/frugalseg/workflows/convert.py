@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from frugalseg.core.errors import ConfigError, DataError, unknown
 from frugalseg.core.files import check_folder, complete_file, sha256, write_text
 from frugalseg.core.labels import IGNORE
 from frugalseg.core.progress import Progress, silent
-from frugalseg.data.catalog import COMPLETE, RECORD, open_dataset
+from frugalseg.data.catalog import END, RECORD, open_dataset
 from frugalseg.data.dataset import Dataset, Sample
 from frugalseg.data.names import BACKGROUND
 from frugalseg.data.remote import is_remote
@@ -22,6 +22,10 @@ from frugalseg.data.split import by_source, divide, read_shares
 from frugalseg.data.write import LAYOUTS, Layout, Written, background_in, file_name
 
 AT_ONCE = 64
+
+_KEYS = (
+    "name", "split", "size", "source", "image", "image_bytes", "label", "label_bytes", "ignored",
+)  # fmt: skip
 
 Job = tuple[str, str, Sample]  # name, split, sample
 
@@ -96,7 +100,7 @@ def convert(
     written, lost = _write(_Work(dataset, LAYOUTS[to], folder), jobs, done, progress)
     LAYOUTS[to].finish(folder, dataset.labels, written)
     with (folder / RECORD).open("a", encoding="utf-8") as record:
-        record.write(json.dumps({COMPLETE: True}) + "\n")
+        record.write(END)
     number = background_in(dataset.labels)
     background = None if number is None else dataset.labels.names[number]
     return ConvertResult(
@@ -158,17 +162,16 @@ def _begun(folder: Path, wish: Mapping[str, Any], jobs: Sequence[Job]) -> dict[s
         return {}
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     try:
-        before = json.loads(lines[0])
-        found = [json.loads(line) for line in lines[1:] if line.endswith("\n")]
-        found = [line for line in found if COMPLETE not in line]
+        before = _object(lines[0], ())
+        whole = [line for line in lines[1:] if line.endswith("\n") and line != END]
+        found = [_object(line, _KEYS) for line in whole]
     except (IndexError, ValueError) as wrong:
         raise ConfigError(f"{path} is not the record of a conversion: name a new folder") from wrong
     if differ := [key for key in wish if before.get(key) != wish[key]]:
         raise ConfigError(
             f"{folder} holds a conversion with other {', '.join(differ)}: name a new folder"
         )
-    whole = [line for line in lines if line.endswith("\n") and f'"{COMPLETE}"' not in line]
-    write_text(path, "".join(whole))  # without a line that was cut off: it is not complete again
+    write_text(path, "".join([lines[0], *whole]))  # without a line that was cut off, or the end
     for draft in folder.rglob(".draft-*"):
         draft.unlink()
     wanted = {name: (split, _state(sample)) for name, split, sample in jobs}
@@ -181,6 +184,14 @@ def _begun(folder: Path, wish: Mapping[str, Any], jobs: Sequence[Job]) -> dict[s
             (folder / line["image"]).unlink(missing_ok=True)
             (folder / line["label"]).unlink(missing_ok=True)
     return kept
+
+
+def _object(line: str, keys: Collection[str]) -> dict[str, Any]:
+    """Read a line of the record; raises ValueError where it is another one's."""
+    value = json.loads(line)
+    if not isinstance(value, dict) or not value.keys() >= {*keys}:
+        raise ValueError(f"expected the keys {', '.join(keys)}")
+    return value
 
 
 def _state(sample: Sample) -> list[int]:

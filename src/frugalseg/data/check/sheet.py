@@ -175,7 +175,7 @@ def _page(dataset: Dataset, tiles: Sequence[_Tile]) -> Image.Image:
     legend_rows = -(-len(legend) // per_row)
     page = Image.new("RGB", (width, _TITLE + legend_rows * _LEGEND_ROW + sum(heights)), _PAPER)
     draw = ImageDraw.Draw(page)
-    _title(draw, dataset)
+    _title(draw, dataset, width)
     for i, (name, color) in enumerate(legend):
         row, column = divmod(i, per_row)
         corner = (_GAP + column * _LEGEND_COLUMN, _TITLE + row * _LEGEND_ROW)
@@ -200,10 +200,11 @@ def _legend(dataset: Dataset, *, hatched: bool) -> list[tuple[str, Color | None]
     return [*entries, ("ignored", None)] if hatched else entries
 
 
-def _title(draw: ImageDraw.ImageDraw, dataset: Dataset) -> None:
+def _title(draw: ImageDraw.ImageDraw, dataset: Dataset, width: int) -> None:
     counts = ", ".join(f"{len(s)} {name}" for name, s in dataset.splits.items())
     text = f"{dataset.root.resolve().name}: {counts} images, {dataset.labels.num_classes} classes"
-    draw.text((_GAP, 18), text, fill=_INK, font=_font(24))
+    font = _font(24)
+    draw.text((_GAP, 18), _fitted(draw, text, width - 2 * _GAP, font), fill=_INK, font=font)
 
 
 def _swatch(page: Image.Image, corner: tuple[int, int], name: str, color: Color | None) -> None:
@@ -226,7 +227,8 @@ def _captions(draw: ImageDraw.ImageDraw, tile: _Tile, corner: tuple[int, int]) -
 
 
 def _fitted(draw: ImageDraw.ImageDraw, text: str, width: int, font: Font) -> str:
-    """Shorten a text in its middle until it fits."""
+    """Shorten a text in its middle until it fits; names may hold what is not drawn in one line."""
+    text = "".join(letter if letter.isprintable() else "?" for letter in text)
     keep = len(text)
     while keep > 1 and draw.textlength(text, font=font) > width:
         keep -= 1

@@ -17,8 +17,9 @@ from frugalseg.core.errors import DataError
 from frugalseg.core.labels import IGNORE, LabelSpace, palette
 from frugalseg.data.coco.layout import image_folders, split_told
 from frugalseg.data.dataset import Dataset, Sample, refuse
-from frugalseg.data.files import match_masks
+from frugalseg.data.files import files_by_stem, pairs
 from frugalseg.data.masks import rasterise_mask
+from frugalseg.imaging.read import IMAGE_SUFFIXES
 
 NAMES_IN_ORDER = """
 person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire hydrant,
@@ -63,7 +64,13 @@ def read(root: Path) -> Dataset:
             problems.append(f"{masks}: a second folder for {split!r}")
         folders = image_folders(root, masks.name)
         images = next((folder for folder in folders if folder.is_dir()), folders[0])
-        splits[split] = match_masks(images, masks, problems)
+        splits[split] = pairs(
+            files_by_stem(images, IMAGE_SUFFIXES, problems, root=images),  # it may be a link itself
+            files_by_stem(masks, IMAGE_SUFFIXES, problems, root=root),
+            problems,
+            place=f"{masks}/*.png",
+            pictures=images,
+        )
     refuse(root, problems)
     if not any(splits.values()):
         raise DataError(f"{root}: no images beside the masks (JPEG, PNG, BMP or WebP)")

@@ -4,6 +4,7 @@
 trainannot/X.png" per line, of which the last two parts of each path count. `classes.csv`
 (id,name,r,g,b) names the classes; a row named void or unlabelled is ignored. A `labels.yaml`, as
 the layout `folder` has it, comes before. Without either: the eleven classes of SegNet, void 11.
+No link may leave the data set's folder.
 """
 
 import csv
@@ -13,7 +14,7 @@ from pathlib import Path
 from frugalseg.core.errors import DataError
 from frugalseg.core.labels import IGNORE, Color, LabelSpace
 from frugalseg.data.dataset import Dataset, Sample, refuse
-from frugalseg.data.files import match_masks
+from frugalseg.data.files import inside, leaving, match_masks
 from frugalseg.data.labels_yaml import from_yaml
 from frugalseg.data.masks import rasterise_mask
 from frugalseg.data.names import VOID_NAMES
@@ -66,6 +67,9 @@ def _listed(root: Path, split: str, problems: list[str]) -> tuple[Sample, ...]:
     path = root / f"{split}.txt"
     if not path.is_file():
         return match_masks(root / split, root / f"{split}annot", problems, root=root)
+    if not inside(root, path):
+        problems.append(f"{path}: a link that leaves {root}; put the file itself there")
+        return ()
     samples: dict[str, Sample] = {}
     for number, line in enumerate(read_lines(path), start=1):
         if not (words := line.split()):
@@ -84,6 +88,7 @@ def _listed(root: Path, split: str, problems: list[str]) -> tuple[Sample, ...]:
         if image.stem in samples:
             problems.append(f"{where}: {words[0]} is there twice")
         samples[image.stem] = Sample(name=image.stem, image=image, label=mask)
+    problems += leaving(root, list(samples.values()))
     return tuple(samples.values())
 
 

@@ -8,6 +8,7 @@ says what the values mean, as in the layout `folder`. Shards are unpacked once, 
 cache, and read from there as that layout: a changed shard is unpacked anew.
 """
 
+import errno
 import hashlib
 import io
 import json
@@ -23,12 +24,16 @@ from frugalseg.core.files import cache_folder, complete_file, complete_folder
 from frugalseg.data.dataset import Dataset, refuse
 from frugalseg.data.layouts import folder
 from frugalseg.data.split import SPLIT_FOLDERS
+from frugalseg.data.text import shown
 from frugalseg.imaging.read import IMAGE_SUFFIXES, MASK_SUFFIXES
 
 SHARD_NAME = re.compile(r"([a-z]+)-(\d+)\.tar")
 MASK = "mask.png"
 RECORD = "shards.json"
 MOST_BYTES = 1_000_000_000  # of a picture or a mask in a shard
+LONGEST_NAME = 240  # bytes, folders included; file systems take 255, the ending included
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +132,8 @@ def _unpack(root: Path, shards: Sequence[Path], out: Path) -> None:
             with tarfile.open(path, "r:") as shard:
                 problems += _unpack_one(shard, path, split, out)
         except (tarfile.TarError, OSError, ValueError, EOFError) as wrong:
+            if isinstance(wrong, OSError) and wrong.errno in _FULL:
+                raise  # the disk is to blame, not the shard
             problems.append(f"{path}: damaged or no tar file ({wrong}); fetch it again")
     if not problems and not any(out.iterdir()):
         problems.append(f"no sample in {', '.join(path.name for path in shards)}")
@@ -166,7 +173,9 @@ def _members(
             continue
         stem, _, ending = name.name.partition(".")
         key = "__".join([*(part for part in name.parts[:-1] if part.strip("./")), stem])
-        if not entry.isreg() or entry.issparse() or not stem or entry.size > MOST_BYTES:
+        if len(key.encode(errors="surrogateescape")) > LONGEST_NAME:
+            problems.append(f"{path}: {shown(entry.name)} is a name of over {LONGEST_NAME} bytes")
+        elif not entry.isreg() or entry.issparse() or not stem or entry.size > MOST_BYTES:
             problems.append(f"{path}: {entry.name!r} is no picture, mask or text file")
         elif ending.lower() in seen.setdefault(key, {}):
             problems.append(f"{path}: {entry.name!r} is there twice")

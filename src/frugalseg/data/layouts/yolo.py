@@ -8,7 +8,8 @@ files is therefore one less than its train id.
 A picture without a text file is all background; a split in which no picture has one is refused.
 
 `train`, `val` and `test` in `data.yaml` name folders, relative to `path` in it or to the file;
-where a key is missing, `images/<split>` is taken. No path may leave the data set's folder.
+where a key is missing, `images/<split>` is taken. No path and no link may leave the data set's
+folder.
 """
 
 import contextlib
@@ -27,12 +28,13 @@ from frugalseg.data.files import files_by_stem
 from frugalseg.data.names import BACKGROUND, class_names
 from frugalseg.data.shapes.polygons import fill
 from frugalseg.data.split import SPLITS, folders_of
-from frugalseg.data.text import read_lines, read_yaml
+from frugalseg.data.text import read_lines, read_yaml, shown
 from frugalseg.imaging.read import IMAGE_SUFFIXES
 
 _MARGIN = 0.01
 _BOX_NUMBERS = 5
 _MIN_POLYGON_NUMBERS = 7
+_MOST_DIGITS = 9
 
 Points = tuple[tuple[float, float], ...]
 Polygon = tuple[int, Points]
@@ -123,8 +125,11 @@ def _polygon(words: list[str], num_classes: int) -> Polygon:
         raise ValueError("a box, not a polygon; boxes do not say which pixels are meant")
     if len(words) < _MIN_POLYGON_NUMBERS or len(words) % 2 == 0:
         raise ValueError(f"{len(words)} numbers; a polygon is a class and at least three x y pairs")
-    if not (words[0].isascii() and words[0].isdecimal() and int(words[0]) < num_classes):
-        raise ValueError(f"class id {words[0]!r}; known are 0 to {num_classes - 1}")
+    is_short = len(words[0]) <= _MOST_DIGITS  # else Python refuses to read it, in its own words
+    if not (
+        is_short and words[0].isascii() and words[0].isdecimal() and int(words[0]) < num_classes
+    ):
+        raise ValueError(f"class id {shown(words[0])}; known are 0 to {num_classes - 1}")
     numbers = [_coordinate(word) for word in words[1:]]
     return int(words[0]), tuple(zip(numbers[::2], numbers[1::2], strict=True))
 
@@ -133,7 +138,7 @@ def _coordinate(word: str) -> float:
     try:
         number = float(word)
     except ValueError:
-        raise ValueError(f"{word!r} is not a number") from None
+        raise ValueError(f"{shown(word)} is not a number") from None
     if not -_MARGIN <= number <= 1 + _MARGIN:  # NaN is refused too
         raise ValueError(f"coordinate {word} is outside 0 to 1; divide by the width and height")
     return min(max(number, 0.0), 1.0)
@@ -151,13 +156,14 @@ def _samples(
         base = str(written.get("path") or "")
         found = [named_folder(root, base, str(entry)) for entry in entries]
         problems += [
-            f"{root / 'data.yaml'}: {key}: {entry} is not a folder of {root}"
+            f"{root / 'data.yaml'}: {key}: {entry} is not a folder of {root}; put it there, or take"
+            " the line out"
             for entry, folder in zip(entries, found, strict=True)
             if folder is None
         ]
         folders = [folder for folder in found if folder]
     samples: dict[str, Sample] = {}
-    for sample in (sample for folder in folders for sample in _matched(folder, problems)):
+    for sample in (sample for folder in folders for sample in _matched(root, folder, problems)):
         if sample.name in samples:
             problems.append(f"{sample.image}: same name as {samples[sample.name].image}")
         samples[sample.name] = sample
@@ -181,14 +187,15 @@ def named_folder(root: Path, base: str, entry: str) -> Path | None:
     return None
 
 
-def _matched(images: Path, problems: list[str]) -> list[Sample]:
+def _matched(root: Path, images: Path, problems: list[str]) -> list[Sample]:
     labels = _labels_folder(images)
-    image_by_stem = files_by_stem(images, IMAGE_SUFFIXES, problems)
-    for stem, path in files_by_stem(labels, {".txt"}, problems).items():
+    image_by_stem = files_by_stem(images, IMAGE_SUFFIXES, problems, root=root)
+    text_by_stem = files_by_stem(labels, {".txt"}, problems, root=root)
+    for stem, path in text_by_stem.items():
         if stem not in image_by_stem:
             problems.append(f"{path}: no image for these labels in {images}")
     return [
-        Sample(name=stem, image=path, label=labels / f"{stem}.txt")
+        Sample(name=stem, image=path, label=text_by_stem.get(stem, labels / f"{stem}.txt"))
         for stem, path in image_by_stem.items()
     ]
 
