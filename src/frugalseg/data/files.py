@@ -82,7 +82,7 @@ def files_by_stem(
 def readable(name: object) -> str:
     """Write a name for a message; what is not in UTF-8 in it becomes question marks.
 
-    >>> readable("a\udcff")
+    >>> readable("a" + chr(0xDCFF))
     'a?'
     """
     return str(name).encode(errors="replace").decode()
