@@ -79,3 +79,8 @@ def test_data_that_cannot_be_trained_on_is_refused(tiny_folder: Path, tmp_path: 
     with pytest.raises(DataError, match=r"0\.png"):
         preview_data(tiny_folder, tmp_path / "p.png")
     assert not (tmp_path / "p.png").exists()
+
+
+def test_a_folder_is_no_picture_to_write(tiny_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is a folder; name the file to write"):
+        preview_data(tiny_folder, tmp_path)

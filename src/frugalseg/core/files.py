@@ -76,6 +76,16 @@ def check_folder(path: Path) -> None:
         raise ConfigError(f"{there} cannot be written to; name another folder")
 
 
+def check_file(path: Path) -> None:
+    """Refuse a file that cannot be written, before any work is done for it."""
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder; name the file to write")
+    try:
+        check_folder(path.parent)
+    except ConfigError as wrong:
+        raise ConfigError(f"{path}: {wrong}") from wrong
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
     with complete_file(path) as draft:

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from frugalseg.core.errors import ConfigError, DataError, require
-from frugalseg.core.files import check_folder
+from frugalseg.core.errors import DataError, require
+from frugalseg.core.files import check_file
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.progress import Progress, silent
 from frugalseg.data.catalog import open_dataset
@@ -46,7 +46,7 @@ def check_data(
         require("jinja2", extra="report")
     for path in (sheet, html):
         if path is not None:
-            _check_file(Path(path))
+            check_file(Path(path))
     size = None if input is None else InputSpec.parse(input).size
     dataset = open_dataset(data, format=format, map=map, progress=progress)
     report = check_dataset(dataset, input=size, progress=progress)
@@ -56,16 +56,6 @@ def check_data(
     if html is not None:
         _write_page(dataset, report, Path(html))
     return report
-
-
-def _check_file(path: Path) -> None:
-    """Refuse a file that cannot be written, before any work is done."""
-    if path.is_dir():
-        raise ConfigError(f"{path} is a folder; name the file to write")
-    try:
-        check_folder(path.parent)
-    except ConfigError as wrong:
-        raise ConfigError(f"{path}: {wrong}") from wrong
 
 
 def _write_page(dataset: Dataset, report: DataReport, path: Path) -> None:

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from PIL import Image
 
 from frugalseg.core.errors import ConfigError
+from frugalseg.core.files import check_file
 from frugalseg.core.labels import IGNORE
 from frugalseg.core.progress import Progress, silent
 from frugalseg.data.catalog import open_dataset
@@ -43,6 +44,7 @@ def preview_data(
     """
     if not 1 <= count <= POOL:
         raise ConfigError(f"count must be 1 to {POOL}, got {count}")
+    check_file(Path(out))
     wish = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, set)
     dataset = open_dataset(data, format=format, map=map, progress=progress)
     spec = input_of(wish, checked(dataset, progress))

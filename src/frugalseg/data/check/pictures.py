@@ -63,7 +63,8 @@ def _kinds(every: Sequence[Facts]) -> Iterator[Finding]:
     for name, (modes, effect) in _KINDS.items():
         found = [f for f in every if f.mode in modes]
         if found and len(found) < len(every):
-            what = f"{len(found)} pictures are {name}, the others are not; {effect}"
+            some = "1 picture is" if len(found) == 1 else f"{len(found)} pictures are"
+            what = f"{some} {name}, the others are not; {effect}"
             todo = "fine if they are meant so; --fix writes all as RGB"
             yield _note(f"picture-{name.split()[-1]}", what, todo, found)
         elif found and name == "grey":
