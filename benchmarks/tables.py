@@ -219,8 +219,12 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "accuracy": accuracy, "bands": bands, "estimates": estimates, "latency": latency,
     "layouts": layouts, "networks": networks, "zoo": zoo,
     "camvid_zoo": partial(study, "camvid-zoo", "miou_int8"),
+    "augmentation": partial(study, "augmentation", "miou_float"),
     "colour": partial(study, "colour", "miou_float"),
     "imbalance": partial(study, "imbalance", "miou_float"),
+    "sizes": partial(study, "sizes", "miou_float"),
+    "waste_binary": partial(study, "waste-binary", "object_miou_int8"),
+    "waste_classes": partial(study, "waste-classes", "object_miou_int8"),
 }  # fmt: skip
 
 if __name__ == "__main__":
