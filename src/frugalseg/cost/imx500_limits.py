@@ -27,9 +27,9 @@ def objections(graph: Graph) -> Iterator[tuple[Op, str]]:
             yield op, "takes no transposed convolution in groups"
         if op.window is None:
             continue
-        if _rounds_up(op.window, graph.tensors[op.reads[0]].shape[-2:]):
-            yield op, "takes no pooling that rounds its size up (ceil_mode)"
         sides = graph.tensors[op.reads[0]].shape[-2:]
+        if _rounds_up(op.window, sides):
+            yield op, "takes no pooling that rounds its size up (ceil_mode)"
         if any(d > side for d, side in zip(op.window.dilation, sides, strict=True)):
             on = "x".join(map(str, sides))
             yield op, f"takes no dilation of {max(op.window.dilation)} on a map of {on}"

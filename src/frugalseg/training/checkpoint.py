@@ -22,6 +22,7 @@ from frugalseg.core.inputs import InputSpec
 from frugalseg.core.labels import LabelSpace
 from frugalseg.models.catalog import Architecture
 from frugalseg.models.network import Network
+from frugalseg.training.packing import below
 
 VERSION = 1
 SUFFIX = ".safetensors"
@@ -92,8 +93,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
             architecture=Architecture(**header["architecture"]),
             input=InputSpec.from_dict(header["input"]),
             labels=LabelSpace.from_dict(header["labels"]),
-            weights=_below("weights", tensors),
-            state=_below("state", tensors),
+            weights=below("weights", tensors),
+            state=below("state", tensors),
             recipe=header["recipe"],
             step=header["step"],
             elapsed_s=header["elapsed_s"],
@@ -140,8 +141,3 @@ def find_checkpoint(path: Path) -> Path:
 def _named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     # Contiguous in the plain layout: safetensors keeps no memory format.
     return {f"{prefix}.{n}": t.detach().cpu().contiguous().clone() for n, t in tensors.items()}
-
-
-def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    start = prefix + "."
-    return {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}

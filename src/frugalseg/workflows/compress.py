@@ -152,18 +152,16 @@ def compress(
     kept = load_checkpoint(path)
     dataset = open_for(kept.labels, data, format=format)
     recipe = _recipe(kept, path, time, set)
-    kept = replace(
-        kept, input=replace(InputSpec.parse(str(recipe.input)), channels=kept.input.channels)
-    )
+    size = InputSpec.parse(str(recipe.input))
+    kept = replace(kept, input=replace(kept.input, height=size.height, width=size.width))
     report = checked(dataset, progress)
     weights_C = weights_of(recipe, report, dataset)
-    plan = _begun(folder, _asked(path, wish)) or _plan(
-        kept, dataset, recipe, goal, (wish.importance, weights_C)
-    )
+    asked = _asked(path, wish)
+    plan = _begun(folder, asked) or _plan(kept, dataset, recipe, goal, (wish.importance, weights_C))
     announce(plan)
     if dry_run:
         return CompressResult(folder=folder, plan=plan, before=kept.best_miou)
-    write_json(folder / PLAN, {"asked": _asked(path, wish), "plan": plan.to_dict()})
+    write_json(folder / PLAN, {"asked": asked, "plan": plan.to_dict()})
     smaller = _prune(kept, plan, recipe, folder)
     begun = (folder / "run" / "last.safetensors").exists()
     run = train_on(dataset, report, smaller, folder / "run", begun, progress)
@@ -260,6 +258,6 @@ def _plan(
     scores = IMPORTANCES[name](network, groups, losses)
     multiple = 1 if goal.device is None else goal.device.channel_multiple
     return plan_prune(
-        kept.network(), kept.architecture.name, kept.input, (name, scores), goal,
+        network, kept.architecture.name, kept.input, (name, scores), goal,
         multiple=multiple,
     )  # fmt: skip
