@@ -48,7 +48,8 @@ def record(model: nn.Module, spec: InputSpec) -> Graph:
             f"{type(model).__name__} cannot be traced for a picture of {spec} with"
             f" {spec.channels} channels: {wrong}"
         ) from wrong
-    return recorder.graph(image, _tensors(result))
+    graph = recorder.graph(image, _tensors(result))
+    return replace(graph, pads_same=getattr(model, "pads_same", False))
 
 
 def _shadow(model: nn.Module) -> nn.Module:

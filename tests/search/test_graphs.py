@@ -3,10 +3,13 @@ from typing import Any
 
 import pytest
 
+from frugalseg.core.errors import ConfigError
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.labels import MAX_CLASSES
-from frugalseg.models.catalog import Architecture
+from frugalseg.cost.graph import Graph
+from frugalseg.models.catalog import MODELS, Architecture
 from frugalseg.models.frugalnet import DEPTHS, OUTPUT_STRIDES, WIDTHS
+from frugalseg.search import graphs
 from frugalseg.search.graphs import graph_of
 from frugalseg.trace import record
 
@@ -43,7 +46,38 @@ def test_all_widths_and_remainders_of_sides(width: float, size: str) -> None:
     assert graph_of(architecture, spec) == record(architecture.build(), spec)
 
 
-def test_other_networks_are_recorded() -> None:
-    architecture = Architecture(name="enet", settings={"num_classes": 3})
-    spec = InputSpec.parse("32x48")
-    assert graph_of(architecture, spec) == record(architecture.build(), spec)
+SIZES = ("256x320", "360x480", "365x479", "96x97")
+
+
+@pytest.mark.parametrize("name", sorted({*MODELS} - {"frugalnet"}))
+def test_every_network_for_other_pictures(name: str) -> None:
+    architecture = Architecture(name=name, settings={"num_classes": 3})
+    network = architecture.build()
+    for size in map(InputSpec.parse, SIZES):
+        found, recorded = graph_of(architecture, size), record(network, size)
+        assert found == recorded
+        assert [*found.tensors.items()] == [*recorded.tensors.items()]
+
+
+@pytest.mark.parametrize("name", sorted({*MODELS} - {"enet", "segformer"}))
+def test_one_picture_tells_all_others(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for ENet, which pads in its own way, and SegFormer, whose sequences are no maps."""
+    calls = []
+
+    def counted(*of: Any) -> Graph:
+        calls.append(of)
+        return record(*of)
+
+    monkeypatch.setattr(graphs, "record", counted)
+    graphs._recordings.cache_clear()
+    architecture = Architecture(name=name, settings={"num_classes": 7})
+    for size in ("256x320", "480x640", "360x480", "401x333"):
+        graph_of(architecture, InputSpec.parse(size))
+    assert len(calls) == 1
+
+
+def test_a_picture_of_other_channels_is_refused() -> None:
+    architecture = Architecture(name="bisenet", settings={"num_classes": 3})
+    graph_of(architecture, InputSpec.parse("64x64"))
+    with pytest.raises(ConfigError, match="cannot be traced"):
+        graph_of(architecture, InputSpec(height=64, width=64, channels=1))

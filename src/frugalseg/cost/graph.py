@@ -77,6 +77,7 @@ class Graph:
     empty where the graph is not that of a file. `num_constants` counts the tensors that hold
     this, weights and shapes alike; None where the graph is not that of a file. `offsets` are the
     places in the arena, in bytes, of tensors for which the file or the plan has set one.
+    `pads_same` says that the network pads as SAME does whatever the size of the picture.
     """
 
     tensors: Mapping[str, Tensor] = field(hash=False)
@@ -87,6 +88,7 @@ class Graph:
     stored: Mapping[str, int] = field(default_factory=dict, hash=False)
     num_constants: int | None = None
     offsets: Mapping[str, int] = field(default_factory=dict, hash=False)
+    pads_same: bool = False
 
     @property
     def macs(self) -> int:

@@ -4,9 +4,10 @@ Every shape follows from those before it, so that no framework is asked: a searc
 thousands of networks after it has recorded a few. What it cannot know it refuses:
 
 * Networks pad by the remainder that a stride leaves of a side, or cut it off again. That is in
-  the code, not in the graph. So the remainder must be the one of the recorded picture.
+  the code, not in the graph. So the remainder must be the one of the recorded picture, unless the
+  network says that it pads as SAME does (`Graph.pads_same`).
 * A resize that was given a size goes to that of the map it meets in a sum or a concatenation;
-  if it meets none, its whole factor is kept.
+  if it meets none, its whole factor is kept, or its part of the picture in a network of SAME.
 * Operators whose geometry is not known must not be reached by the change.
 """
 
@@ -17,14 +18,14 @@ from math import prod
 from frugalseg.core.errors import ConfigError
 from frugalseg.cost.channels import (
     ALIKE,
-    CONVOLUTIONS,
     RESIZES,
     Ties,
     channel_counts,
-    channels_of,
     sides,
 )
 from frugalseg.cost.graph import Graph, Op, Tensor, Window
+from frugalseg.cost.reweigh import reweighed
+from frugalseg.cost.windows import not_known, placed, with_pads_alone, with_pads_inside
 
 Sides = tuple[int, ...]
 OF_CHANNELS = frozenset({"mean", "slice", "sum"})  # where they are not of a side
@@ -53,15 +54,23 @@ def rescale(
         raise ConfigError("a .tflite file is what it is: only a network can be re-scaled")
     if len(graph.inputs) != 1:
         raise ConfigError(f"a network of one input can be re-scaled, not of {len(graph.inputs)}")
+    old_size = sides(graph.tensors[graph.inputs[0]].shape)
+    if graph.pads_same and size not in {None, old_size}:
+        return with_pads_alone(_rescaled(with_pads_inside(graph), size or old_size, channels))
+    return _rescaled(graph, size or old_size, channels)
+
+
+def _rescaled(graph: Graph, size: Sides, channels: Mapping[str, int]) -> Graph:
     counts = channel_counts(graph, channels)
-    image = graph.tensors[graph.inputs[0]]
-    new_sides = _all_sides(graph, sides(image.shape) if size is None else size)
+    new_sides, windows = _all_sides(graph, size)
     tensors = {
         name: _resized(tensor, counts[name], new_sides[name])
         for name, tensor in graph.tensors.items()
     }
-    ops = tuple(_reweighed(op, graph.tensors, tensors) for op in graph.ops)
-    return replace(graph, tensors=tensors, ops=ops)
+    ops = (replace(op, window=windows.get(op.name, op.window)) for op in graph.ops)
+    return replace(
+        graph, tensors=tensors, ops=tuple(reweighed(op, graph.tensors, tensors) for op in ops)
+    )
 
 
 def _resized(tensor: Tensor, channels: int, sides: Sides) -> Tensor:
@@ -77,19 +86,22 @@ def _resized(tensor: Tensor, channels: int, sides: Sides) -> Tensor:
     return tensor if shape == tensor.shape else replace(tensor, shape=shape)
 
 
-def _all_sides(graph: Graph, size: Sides) -> dict[str, Sides]:
-    """Propagate height and width from the picture through the operators."""
+def _all_sides(graph: Graph, size: Sides) -> tuple[dict[str, Sides], dict[str, Window]]:
+    """Propagate height and width from the picture through the operators; and find new windows."""
     old = {name: sides(tensor.shape) for name, tensor in graph.tensors.items()}
+    windows: dict[str, Window] = {}
     if size == old[graph.inputs[0]]:
-        return old
+        return old, windows
     new, ties = {graph.inputs[0]: size}, _ties(graph, old)
     for op in graph.ops:
         reads = [new[name] for name in op.reads]
         if op.kind in RESIZES:
-            result = _target(op, old, new, ties)
+            result = _target(op, old, new, ties, same=graph.pads_same)
         elif op.reads and all(new[name] == old[name] for name in op.reads):
             new |= {name: old[name] for name in op.writes}
             continue
+        elif found := _placed(graph, op, old, reads[0]) if op.window else None:
+            windows[op.name], result = found
         else:
             before = [old[name] for name in op.reads]
             rule = _rule(op, before, old[op.writes[0]], less=_makes_less(op, graph))
@@ -97,7 +109,14 @@ def _all_sides(graph: Graph, size: Sides) -> dict[str, Sides]:
         if min(result) < 1:
             raise ConfigError(f"{op.name} would have nothing left of a picture of {_x(size)}")
         new[op.writes[0]] = result
-    return new
+    return new, windows
+
+
+def _placed(
+    graph: Graph, op: Op, old: Mapping[str, Sides], now: Sides
+) -> tuple[Window, Sides] | None:
+    read, made = old[op.reads[0]], old[op.writes[0]]
+    return placed(op, read, made, now) if graph.pads_same and len(op.writes) == 1 else None
 
 
 def _ties(graph: Graph, old: Mapping[str, Sides]) -> Ties:
@@ -120,18 +139,40 @@ def _keeps_sides(window: Window) -> bool:
     )
 
 
-def _target(op: Op, old: Mapping[str, Sides], new: Mapping[str, Sides], ties: Ties) -> Sides:
+def _target(
+    op: Op, old: Mapping[str, Sides], new: Mapping[str, Sides], ties: Ties, *, same: bool
+) -> Sides:
     """Say where a resize goes."""
     source = new[op.reads[0]]
     if op.factor is not None:
         return tuple(int(side * factor) for side, factor in zip(source, op.factor, strict=True))
     tied = ties.of(op.writes[0])
     met = next((new[name] for name in new if ties.of(name) == tied), None)
+    if met is None and same:
+        met = _as_part(op, old, new)
     if met is None:
         met = _by_whole_factor(op, old, new)
     if met == source:  # a network may leave out what changes nothing
-        raise _unknown(op, "would change nothing")
+        raise not_known(op, "would change nothing")
     return met
+
+
+# How many pixels a part of a picture or a map has, of its side and how many times it goes in.
+PARTS: tuple[Callable[[int, int], int], ...] = (
+    lambda side, times: -(-side // times),
+    lambda side, times: side // times + 1,
+)
+
+
+def _as_part(op: Op, old: Mapping[str, Sides], new: Mapping[str, Sides]) -> Sides | None:
+    """Find the part of the picture, or of what it reads, that a resize goes to."""
+    made = old[op.writes[0]]
+    for name in (next(iter(new)), op.reads[0]):
+        times = [max(1, round(b / m)) for b, m in zip(old[name], made, strict=True)]
+        for part in PARTS:
+            if tuple(map(part, old[name], times)) == made:
+                return tuple(map(part, new[name], times))
+    return None
 
 
 def _by_whole_factor(op: Op, old: Mapping[str, Sides], new: Mapping[str, Sides]) -> Sides:
@@ -140,7 +181,7 @@ def _by_whole_factor(op: Op, old: Mapping[str, Sides], new: Mapping[str, Sides])
         made, before, now = old[op.writes[0]][axis], old[op.reads[0]][axis], new[op.reads[0]][axis]
         follows = now != before or size[axis] == old[image][axis]
         if made % before or not follows:
-            raise _unknown(op, "goes to a size that no other map tells")
+            raise not_known(op, "goes to a size that no other map tells")
         result.append(now * made // before)
     return tuple(result)
 
@@ -169,7 +210,7 @@ def _rule(op: Op, before: list[Sides], made: Sides, *, less: bool) -> Rule:
     elif op.kind in OF_CHANNELS and less:
         rule = _pixelwise
     if rule is None or len(op.writes) > 1 or rule(op, before, before) != made:
-        raise _unknown(op, "has a geometry that is not known")
+        raise not_known(op, "has a geometry that is not known")
     return rule
 
 
@@ -179,7 +220,7 @@ def _windowed(op: Op, before: list[Sides], now: list[Sides]) -> Sides:
     for axis, (was, side) in enumerate(zip(before[0], now[0], strict=True)):
         stride, padding = op.window.stride[axis], sum(op.window.padding[axis])
         if (side - was) % stride:
-            raise _unknown(
+            raise not_known(
                 op,
                 f"may be padded in another way: it goes over {side} px by steps of {stride}, and"
                 f" over {was} px where it was recorded",
@@ -207,7 +248,7 @@ def _joined(op: Op, before: list[Sides], now: list[Sides]) -> Sides:
     largest = max(before, key=prod)
     found = {side for was, side in zip(before, now, strict=True) if was == largest}
     if len(found) != 1 or any(side not in {largest, (1, 1)} for side in before):
-        raise _unknown(op, f"would join maps of {', '.join(map(_x, sorted(found)))}")
+        raise not_known(op, f"would join maps of {', '.join(map(_x, sorted(found)))}")
     return found.pop()
 
 
@@ -226,92 +267,6 @@ def _to_one(_op: Op, _before: list[Sides], _now: list[Sides]) -> Sides:
 def _pixelwise(_op: Op, _before: list[Sides], now: list[Sides]) -> Sides:
     """Sums or parts of the channels: less is made, and yet no side got shorter."""
     return now[0]
-
-
-def _reweighed(op: Op, old: Mapping[str, Tensor], new: Mapping[str, Tensor]) -> Op:
-    """Return the operator with what it stores and computes for its new shapes."""
-    names = (*op.reads, *op.writes)
-    if not op.reads or all(new[name] is old[name] for name in names):
-        return op
-    if op.kind in CONVOLUTIONS:
-        return _convolution(op, old, new)
-    if op.kind == "fully_connected":
-        return _matrix(op, old, new)
-    if op.macs:
-        raise _unknown(op, "computes with what it reads in a way that is not known")
-    was, now = (channels_of(tensors[op.writes[0]].shape) for tensors in (old, new))
-    return replace(
-        op,
-        weight_elements=_numbers(op, op.weight_elements, was, now),
-        params=_numbers(op, op.params, was, now),
-    )
-
-
-def _numbers(op: Op, count: int, was: int, now: int) -> int:
-    """Count what an operator holds for each channel, or once for all of them."""
-    if count == 0 or (was == now and count in {1, was, 2 * was}):
-        return count
-    if was > 1 and count in {was, 2 * was}:
-        return count // was * now
-    if was > 1 and count == 1:
-        return 1
-    raise _unknown(op, f"holds {count} numbers for {was} channels")
-
-
-def _convolution(op: Op, old: Mapping[str, Tensor], new: Mapping[str, Tensor]) -> Op:
-    (was_in, was), (now_in, now) = (_in_and_out(op, tensors) for tensors in (old, new))
-    if was_in == was == 1 < now_in * now:
-        raise _unknown(op, "has one channel, so that it cannot be told whether it mixes channels")
-    depthwise = op.kind == "depthwise_conv_2d" and op.groups == was_in
-    groups = now_in if depthwise else op.groups
-    if now_in % groups or now % groups:
-        raise _unknown(op, f"has {groups} groups, but {now_in} channels to read and {now} to write")
-    weights = op.weight_elements * op.groups // (was_in * was) * now_in * now // groups
-    transposed = op.kind == "transpose_conv"
-    entered = new[op.reads[0] if transposed else op.writes[0]].shape
-    single = "depthwise_conv_2d" if groups == now_in > 1 else "conv_2d"
-    return replace(
-        op,
-        kind=op.kind if transposed else single,
-        macs=prod(entered) * weights // (now_in if transposed else now),
-        params=_params(op, op.weight_elements, was, weights, now),
-        weight_elements=weights,
-        bias_elements=now,
-        groups=groups,
-    )
-
-
-def _matrix(op: Op, old: Mapping[str, Tensor], new: Mapping[str, Tensor]) -> Op:
-    (was_in, was), (now_in, now) = (_in_and_out(op, tensors) for tensors in (old, new))
-    if op.weight_elements not in {was_in * was, (was_in + 1) * was}:
-        raise _unknown(op, f"stores {op.weight_elements} numbers for {was_in} times {was} channels")
-    bias = now if op.weight_elements > was_in * was else 0
-    return replace(
-        op,
-        macs=op.macs // (was_in * was) * now_in * now,
-        params=_params(op, was_in * was, was, now_in * now, now),
-        weight_elements=now_in * now + bias,
-    )
-
-
-def _in_and_out(op: Op, tensors: Mapping[str, Tensor]) -> tuple[int, int]:
-    return channels_of(tensors[op.reads[0]].shape), channels_of(tensors[op.writes[0]].shape)
-
-
-def _params(op: Op, weights: int, bias: int, now_weights: int, now_bias: int) -> int:
-    """Count what is trained: weights, bias, both or nothing, if others counted it."""
-    known = {
-        weights + bias: now_weights + now_bias, bias: now_bias, weights: now_weights, 0: 0,
-    }  # fmt: skip
-    if op.params not in known:
-        raise _unknown(op, f"trains {op.params} numbers, for {weights} weights and {bias} biases")
-    return known[op.params]
-
-
-def _unknown(op: Op, why: str) -> ConfigError:
-    return ConfigError(
-        f"the network cannot be re-scaled without recording it anew: {op.name} ({op.kind}) {why}"
-    )
 
 
 def _x(sides: Sides) -> str:

@@ -115,6 +115,8 @@ class Refine(nn.Module):
 class AttendSeg(Network):
     """Three stages of condenser blocks, joined from the coarsest to the finest."""
 
+    pads_same = True
+
     def __init__(self, config: AttendSegConfig) -> None:
         super().__init__()
         self.num_classes, self.channels = config.num_classes, config.channels

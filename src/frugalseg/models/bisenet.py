@@ -131,6 +131,8 @@ class Fusion(nn.Module):
 class BiSeNet(Network):
     """A path for detail and one for context, fused at 1/8 of the picture."""
 
+    pads_same = True
+
     def __init__(self, config: BiSeNetConfig) -> None:
         super().__init__()
         self.num_classes, self.channels = config.num_classes, config.channels

@@ -126,6 +126,8 @@ class Aggregation(nn.Module):
 class BiSeNetV2(Network):
     """Detail at 1/8 with 128 channels, meaning down to 1/32, aggregated at 1/8."""
 
+    pads_same = True
+
     def __init__(self, config: BiSeNetV2Config) -> None:
         super().__init__()
         self.num_classes, self.channels = config.num_classes, config.channels

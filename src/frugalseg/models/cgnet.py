@@ -145,6 +145,8 @@ def stem(channels: int, c_out: int, act: str) -> nn.Sequential:
 class CGNet(Network):
     """Three convolutions at 1/2, M blocks at 1/4, N at 1/8, and a 1x1 classifier."""
 
+    pads_same = True
+
     def __init__(self, config: CGNetConfig) -> None:
         super().__init__()
         self.num_classes, self.channels = config.num_classes, config.channels

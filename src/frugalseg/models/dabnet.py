@@ -103,6 +103,8 @@ class Down(nn.Module):
 class DABNet(Network):
     """Three convolutions at 1/2, blocks at 1/4 and 1/8, and a 1x1 classifier."""
 
+    pads_same = True
+
     def __init__(self, config: DABNetConfig) -> None:
         super().__init__()
         self.num_classes, self.channels = config.num_classes, config.channels

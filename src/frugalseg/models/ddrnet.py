@@ -80,6 +80,8 @@ def head(c_in: int, inner: int, c_out: int) -> nn.Sequential:
 class DDRNet(Network):
     """Detail branch at 1/8 beside a context branch to 1/64; scores at 1/8."""
 
+    pads_same = True
+
     def __init__(self, config: DDRNetConfig) -> None:
         super().__init__()
         self.num_classes, self.channels = config.num_classes, config.channels

@@ -105,6 +105,8 @@ class ELPPM(nn.Module):
 class DRBANet(Network):
     """HRB at 1/8 beside LRB to 1/64, which meet twice; scores at 1/8."""
 
+    pads_same = True
+
     def __init__(self, config: DRBANetConfig) -> None:
         super().__init__()
         self.num_classes, self.channels = config.num_classes, config.channels

@@ -105,6 +105,8 @@ class Refine(nn.Module):
 class EdgeSegNet(Network):
     """Maps at 1/4, 1/8 and 1/16, added from the coarsest on and refined after each sum."""
 
+    pads_same = True
+
     def __init__(self, config: EdgeSegNetConfig) -> None:
         super().__init__()
         self.num_classes, self.channels = config.num_classes, config.channels

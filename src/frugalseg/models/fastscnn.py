@@ -110,6 +110,8 @@ class Fusion(nn.Module):
 class FastSCNN(Network):
     """Learning to downsample, global features, fusion at 1/8, two separable convolutions."""
 
+    pads_same = True
+
     def __init__(self, config: FastSCNNConfig) -> None:
         super().__init__()
         self.num_classes, self.channels = config.num_classes, config.channels

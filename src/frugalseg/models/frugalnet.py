@@ -102,6 +102,8 @@ class Join(nn.Module):
 class FrugalNet(Network):
     """Encoder to 1/16 with dilated blocks and a global mean, decoder back to 1/4 or 1/8."""
 
+    pads_same = True
+
     def __init__(self, config: FrugalNetConfig) -> None:
         super().__init__()
         self.num_classes, self.channels = config.num_classes, config.channels

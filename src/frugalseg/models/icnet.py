@@ -70,6 +70,8 @@ class Fusion(nn.Module):
 class ICNet(Network):
     """Three branches at 1/32, 1/16 and 1/8 of the picture, fused from coarse to fine."""
 
+    pads_same = True
+
     def __init__(self, config: ICNetConfig) -> None:
         super().__init__()
         self.num_classes, self.channels = config.num_classes, config.channels

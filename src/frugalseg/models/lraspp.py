@@ -57,6 +57,8 @@ class LRASPPConfig:
 class LRASPP(Network):
     """MobileNetV3 and the smallest decoder that joins two of its maps."""
 
+    pads_same = True
+
     def __init__(self, config: LRASPPConfig) -> None:
         super().__init__()
         self.num_classes, self.channels = config.num_classes, config.channels

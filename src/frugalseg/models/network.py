@@ -4,7 +4,7 @@ Shape letters: N batch, C channels, H W image size, h w a reduced size.
 """
 
 from abc import abstractmethod
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -27,9 +27,11 @@ class Network(nn.Module):
     """A segmentation network: scores for each class at a native, often reduced, size.
 
     What is deployed is `native`; the last resizing belongs to whoever uses the scores, so that
-    a device need not hold them at full size.
+    a device need not hold them at full size. `pads_same` says that windows are placed as those of
+    `models.layers` and `models.pyramid`, so that one picture tells the shapes for any other.
     """
 
+    pads_same: ClassVar[bool] = False
     num_classes: int
     channels: int
 

@@ -83,6 +83,8 @@ class Decide(nn.Module):
 class PIDNet(Network):
     """Branches for detail and boundaries at 1/8, one for context to 1/64; scores at 1/8."""
 
+    pads_same = True
+
     def __init__(self, config: PIDNetConfig) -> None:
         super().__init__()
         self.num_classes, self.channels = config.num_classes, config.channels

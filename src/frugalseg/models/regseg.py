@@ -113,6 +113,8 @@ class Block(nn.Module):
 class RegSeg(Network):
     """Dilated backbone to 1/16; scores at 1/4."""
 
+    pads_same = True
+
     def __init__(self, config: RegSegConfig) -> None:
         super().__init__()
         self.num_classes, self.channels = config.num_classes, config.channels

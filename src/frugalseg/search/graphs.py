@@ -1,18 +1,20 @@
-"""Graphs of frugalnets by the thousand: one is recorded for each structure, the rest re-scaled."""
+"""Graphs of networks by the thousand: a few are recorded, the rest re-scaled."""
 
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 
+from frugalseg.core.errors import ConfigError
 from frugalseg.core.inputs import InputSpec
 from frugalseg.cost.channels import groups
 from frugalseg.cost.graph import Graph
 from frugalseg.cost.rescale import rescale
 from frugalseg.models.catalog import Architecture
-from frugalseg.models.frugalnet import CHANNELS, FrugalNet, FrugalNetConfig
+from frugalseg.models.frugalnet import CHANNELS, FrugalNetConfig
 from frugalseg.trace import record
 
-STRIDE = 16  # how a side is padded depends on what this leaves of it
-RECORDED = 4 * STRIDE
+LARGE = 1024  # px of a side: no window of the zoo is cut to a map of so large a picture
 HALF, QUARTER, EIGHTH, SIXTEENTH = CHANNELS
 # Channels at width 1 of what the stage makes; blocks are half as wide inside.
 MADE = {
@@ -22,22 +24,38 @@ MADE = {
 
 
 def graph_of(architecture: Architecture, spec: InputSpec) -> Graph:
-    """Return what `trace.record` returns for the network, in a fraction of the time.
+    """Return what `trace.record` returns for the network, mostly in a fraction of the time.
 
-    Only a frugalnet is re-scaled; any other network is built and recorded.
+    A network is recorded once and re-scaled to other pictures, and once more for one to which it
+    cannot be. A frugalnet is not even recorded for other widths.
     """
     if architecture.name != "frugalnet" or architecture.shapes:
-        return record(architecture.build(), spec)
+        return _for_picture(architecture, spec)
     config = FrugalNetConfig(**architecture.settings)
-    left = [side % STRIDE for side in spec.size]
-    like = _recorded(config.depth, config.output_stride, left[0], left[1])
-    return rescale(like, size=spec.size, channels=dict(_channels(like, config)))
+    plain = {"num_classes": 1, "depth": config.depth, "output_stride": config.output_stride}
+    like = _for_picture(Architecture(name="frugalnet", settings=plain), replace(spec, channels=3))
+    return rescale(like, channels=dict(_channels(like, config)))
+
+
+def _for_picture(architecture: Architecture, spec: InputSpec) -> Graph:
+    recorded = _recordings(json.dumps(architecture.to_dict(), sort_keys=True), spec.channels)
+    for graph in recorded:
+        try:
+            return rescale(graph, size=spec.size)
+        except ConfigError:  # by the next one, perhaps
+            continue
+    network = architecture.build()
+    if not recorded and network.pads_same:
+        recorded.append(record(network, replace(spec, height=LARGE, width=LARGE)))
+        return _for_picture(architecture, spec)
+    recorded.append(record(network, spec))
+    return recorded[-1]
 
 
 @lru_cache(maxsize=256)
-def _recorded(depth: int, output_stride: int, down: int, across: int) -> Graph:
-    net = FrugalNet(FrugalNetConfig(num_classes=1, depth=depth, output_stride=output_stride))
-    return record(net, InputSpec(height=RECORDED + down, width=RECORDED + across))
+def _recordings(_architecture: str, _channels: int) -> list[Graph]:
+    """Keep what was recorded of an architecture, by which it is looked up; at first nothing."""
+    return []
 
 
 def _channels(graph: Graph, config: FrugalNetConfig) -> Iterator[tuple[str, int]]:
