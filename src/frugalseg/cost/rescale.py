@@ -5,7 +5,7 @@ thousands of networks after it has recorded a few. What it cannot know it refuse
 
 * Networks pad by the remainder that a stride leaves of a side, or cut it off again. That is in
   the code, not in the graph. So the remainder must be the one of the recorded picture, unless the
-  network says that it pads as SAME does (`Graph.pads_same`).
+  network says that it pads as SAME does (`Graph.pads_same`). Such a one can be made smaller.
 * A resize that was given a size goes to that of the map it meets in a sum or a concatenation;
   if it meets none, its whole factor is kept, or its part of the picture in a network of SAME.
 * Operators whose geometry is not known must not be reached by the change.
@@ -25,6 +25,7 @@ from frugalseg.cost.channels import (
 )
 from frugalseg.cost.graph import Graph, Op, Tensor, Window
 from frugalseg.cost.reweigh import reweighed
+from frugalseg.cost.sequences import rolls_up, unrolled
 from frugalseg.cost.windows import not_known, placed, with_pads_alone, with_pads_inside
 
 Sides = tuple[int, ...]
@@ -55,9 +56,15 @@ def rescale(
     if len(graph.inputs) != 1:
         raise ConfigError(f"a network of one input can be re-scaled, not of {len(graph.inputs)}")
     old_size = sides(graph.tensors[graph.inputs[0]].shape)
-    if graph.pads_same and size not in {None, old_size}:
-        return with_pads_alone(_rescaled(with_pads_inside(graph), size or old_size, channels))
-    return _rescaled(graph, size or old_size, channels)
+    new_size: Sides = size or old_size
+    if not graph.pads_same or new_size == old_size:
+        return _rescaled(graph, new_size, channels)
+    if any(side > old for side, old in zip(new_size, old_size, strict=True)):
+        raise ConfigError(
+            f"a network cannot be re-scaled from {_x(old_size)} to {_x(new_size)} without recording"
+            " it anew: over a small picture it may leave out what would change nothing there"
+        )
+    return with_pads_alone(_rescaled(with_pads_inside(graph), new_size, channels))
 
 
 def _rescaled(graph: Graph, size: Sides, channels: Mapping[str, int]) -> Graph:
@@ -86,37 +93,42 @@ def _resized(tensor: Tensor, channels: int, sides: Sides) -> Tensor:
     return tensor if shape == tensor.shape else replace(tensor, shape=shape)
 
 
-def _all_sides(graph: Graph, size: Sides) -> tuple[dict[str, Sides], dict[str, Window]]:
+def _all_sides(graph: Graph, size: Sides) -> tuple[dict[str, Sides], dict[str, Window | None]]:
     """Propagate height and width from the picture through the operators; and find new windows."""
     old = {name: sides(tensor.shape) for name, tensor in graph.tensors.items()}
-    windows: dict[str, Window] = {}
+    windows: dict[str, Window | None] = {}
     if size == old[graph.inputs[0]]:
         return old, windows
     new, ties = {graph.inputs[0]: size}, _ties(graph, old)
     for op in graph.ops:
-        reads = [new[name] for name in op.reads]
+        before, now = ([of[name] for name in op.reads] for of in (old, new))
         if op.kind in RESIZES:
             result = _target(op, old, new, ties, same=graph.pads_same)
-        elif op.reads and all(new[name] == old[name] for name in op.reads):
+        elif before and before == now:
             new |= {name: old[name] for name in op.writes}
             continue
-        elif found := _placed(graph, op, old, reads[0]) if op.window else None:
-            windows[op.name], result = found
+        elif found := _in_the_zoo(op, old, new, ties) if graph.pads_same else None:
+            result, windows[op.name] = found
         else:
-            before = [old[name] for name in op.reads]
             rule = _rule(op, before, old[op.writes[0]], less=_makes_less(op, graph))
-            result = rule(op, before, reads)
+            result = rule(op, before, now)
         if min(result) < 1:
             raise ConfigError(f"{op.name} would have nothing left of a picture of {_x(size)}")
         new[op.writes[0]] = result
     return new, windows
 
 
-def _placed(
-    graph: Graph, op: Op, old: Mapping[str, Sides], now: Sides
-) -> tuple[Window, Sides] | None:
-    read, made = old[op.reads[0]], old[op.writes[0]]
-    return placed(op, read, made, now) if graph.pads_same and len(op.writes) == 1 else None
+def _in_the_zoo(
+    op: Op, old: Mapping[str, Sides], new: Mapping[str, Sides], ties: Ties
+) -> tuple[Sides, Window | None] | None:
+    """Return what is known of networks of the zoo alone: attention, and where windows lie."""
+    before, now = ([of[name] for name in op.reads] for of in (old, new))
+    made = old[op.writes[0]]
+    if rolls_up(op, before[0], made) and (met := _met(op, new, ties)):
+        return met, op.window
+    if sequence := unrolled(op, before, made, now):
+        return sequence, None
+    return placed(op, before[0], made, now[0])
 
 
 def _ties(graph: Graph, old: Mapping[str, Sides]) -> Ties:
@@ -146,44 +158,53 @@ def _target(
     source = new[op.reads[0]]
     if op.factor is not None:
         return tuple(int(side * factor) for side, factor in zip(source, op.factor, strict=True))
-    tied = ties.of(op.writes[0])
-    met = next((new[name] for name in new if ties.of(name) == tied), None)
-    if met is None and same:
-        met = _as_part(op, old, new)
+    met = _met(op, new, ties)
     if met is None:
-        met = _by_whole_factor(op, old, new)
+        met = _as_part(op, old, new, same=same)
     if met == source:  # a network may leave out what changes nothing
         raise not_known(op, "would change nothing")
     return met
 
 
-# How many pixels a part of a picture or a map has, of its side and how many times it goes in.
-PARTS: tuple[Callable[[int, int], int], ...] = (
-    lambda side, times: -(-side // times),
-    lambda side, times: side // times + 1,
-)
+def _met(op: Op, new: Mapping[str, Sides], ties: Ties) -> Sides | None:
+    """Return the sides of a map that is known already, and that an operator's result meets."""
+    tied = ties.of(op.writes[0])
+    return next((new[name] for name in new if ties.of(name) == tied), None)
 
 
-def _as_part(op: Op, old: Mapping[str, Sides], new: Mapping[str, Sides]) -> Sides | None:
-    """Find the part of the picture, or of what it reads, that a resize goes to."""
-    made = old[op.writes[0]]
-    for name in (next(iter(new)), op.reads[0]):
+Part = Callable[[int, int], int]
+
+
+def _ceil(side: int, times: int) -> int:
+    return -(-side // times)
+
+
+def _one_more(side: int, times: int) -> int:
+    return side // times + 1
+
+
+def _as_part(op: Op, old: Mapping[str, Sides], new: Mapping[str, Sides], *, same: bool) -> Sides:
+    """Say where a resize goes that meets no map: what explains the record must agree on it."""
+    made, image, read = old[op.writes[0]], next(iter(new)), op.reads[0]
+    found = {tuple(sides) for sides in [_by_whole_factor(old[read], made, new[read])] if sides}
+    parts: tuple[tuple[str, Part], ...] = ((image, _ceil), (image, _one_more), (read, _ceil))
+    for name, part in parts if same else ():
         times = [max(1, round(b / m)) for b, m in zip(old[name], made, strict=True)]
-        for part in PARTS:
-            if tuple(map(part, old[name], times)) == made:
-                return tuple(map(part, new[name], times))
-    return None
+        if tuple(map(part, old[name], times)) == made:
+            found.add(tuple(map(part, new[name], times)))
+    follows = all(
+        new[read][axis] != old[read][axis] or new[image][axis] == old[image][axis]
+        for axis in (0, 1)
+    )
+    if len(found) != 1 or not (same or follows):
+        raise not_known(op, "goes to a size that no other map tells")
+    return found.pop()
 
 
-def _by_whole_factor(op: Op, old: Mapping[str, Sides], new: Mapping[str, Sides]) -> Sides:
-    (image, size), result = next(iter(new.items())), []
-    for axis in (0, 1):
-        made, before, now = old[op.writes[0]][axis], old[op.reads[0]][axis], new[op.reads[0]][axis]
-        follows = now != before or size[axis] == old[image][axis]
-        if made % before or not follows:
-            raise not_known(op, "goes to a size that no other map tells")
-        result.append(now * made // before)
-    return tuple(result)
+def _by_whole_factor(before: Sides, made: Sides, now: Sides) -> Sides | None:
+    if any(to % side for to, side in zip(made, before, strict=True)):
+        return None
+    return tuple(n * to // side for n, to, side in zip(now, made, before, strict=True))
 
 
 Rule = Callable[[Op, list[Sides], list[Sides]], Sides]

@@ -6,6 +6,7 @@ from math import prod
 
 from frugalseg.cost.channels import CONVOLUTIONS, channels_of
 from frugalseg.cost.graph import Op, Tensor
+from frugalseg.cost.sequences import products
 from frugalseg.cost.windows import not_known
 
 
@@ -18,6 +19,8 @@ def reweighed(op: Op, old: Mapping[str, Tensor], new: Mapping[str, Tensor]) -> O
         return _convolution(op, old, new)
     if op.kind == "fully_connected":
         return _matrix(op, old, new)
+    if op.kind == "batch_matmul" and (macs := products(op, old, new)) is not None:
+        return replace(op, macs=macs)
     if op.macs:
         raise not_known(op, "computes with what it reads in a way that is not known")
     was, now = (channels_of(tensors[op.writes[0]].shape) for tensors in (old, new))

@@ -31,14 +31,15 @@ class Line(NamedTuple):
 Rule = Callable[[Line, int], Line]
 
 
-def placed(op: Op, before: Sides, made: Sides, now: Sides) -> tuple[Window, Sides] | None:
-    """Return the window over a map of sides `now`, and the sides of what it makes there.
+def placed(op: Op, before: Sides, made: Sides, now: Sides) -> tuple[Sides, Window] | None:
+    """Return the sides of what a window makes over a map of sides `now`, and the window there.
 
     `before` and `made` are the sides that were recorded, in a network that pads as SAME does. None
     if no rule explains them. Raises ConfigError where the window was cut to a map too small to tell
     what it is elsewhere.
     """
-    assert op.window is not None
+    if op.window is None or len(op.writes) > 1:
+        return None
     lines = [_line(op.window, axis, made[axis]) for axis in (0, 1)]
     for rule in _rules(op):
         if all(rule(line, side) == line for line, side in zip(lines, before, strict=True)):
@@ -72,8 +73,15 @@ def _rules(op: Op) -> tuple[Rule, ...]:
         return (_mean,) if op.kind == MEAN else (_at_the_end,)
     if op.kind == MEAN:
         return (_grid,)
+    if op.kind not in CONVOLUTIONS:
+        return ()
     blocks = op.window.kernel == op.window.stride and op.window.stride != (1, 1)
-    return (_same,) if op.kind in CONVOLUTIONS and not blocks else ()
+    return (_blocks,) if blocks else (_same,)
+
+
+def _blocks(line: Line, side: int) -> Line:
+    """Windows side by side; what is left at the end is not read."""
+    return line._replace(padding=(0, 0), times=side // line.kernel)
 
 
 def _same(line: Line, side: int) -> Line:
@@ -110,7 +118,7 @@ def _line(window: Window, axis: int, count: int) -> Line:
     return Line(kernel, stride, dilation, window.padding[axis], count)
 
 
-def _window(op: Op, lines: list[Line]) -> tuple[Window, Sides]:
+def _window(op: Op, lines: list[Line]) -> tuple[Sides, Window]:
     assert op.window is not None
     down, across = lines
     if op.kind == MEAN and (down.kernel, across.kernel) == (1, 1):
@@ -119,7 +127,7 @@ def _window(op: Op, lines: list[Line]) -> tuple[Window, Sides]:
         op.window, kernel=(down.kernel, across.kernel), stride=(down.stride, across.stride),
         padding=(down.padding, across.padding),
     )  # fmt: skip
-    return window, (down.times, across.times)
+    return (down.times, across.times), window
 
 
 def with_pads_inside(graph: Graph) -> Graph:

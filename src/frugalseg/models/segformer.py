@@ -226,6 +226,8 @@ class SumHead(nn.Module):
 class SegFormer(Network):
     """Four stages of attention blocks at 1/4 to 1/32, and a decoder of linear layers."""
 
+    pads_same = True
+
     def __init__(self, config: SegFormerConfig) -> None:
         super().__init__()
         self.num_classes, self.channels = config.num_classes, config.channels

@@ -14,7 +14,10 @@ from frugalseg.models.catalog import Architecture
 from frugalseg.models.frugalnet import CHANNELS, FrugalNetConfig
 from frugalseg.trace import record
 
-LARGE = 1024  # px of a side: no window of the zoo is cut to a map of so large a picture
+# No window of the zoo is cut to a map of so large a picture; and since its sides are no multiples
+# of 8, a quarter of them is not twice an eighth. Those of the other are multiples of all strides.
+LARGE = {"height": 1028, "width": 1028}
+EVEN = {"height": 1024, "width": 1024}
 HALF, QUARTER, EIGHTH, SIXTEENTH = CHANNELS
 # Channels at width 1 of what the stage makes; blocks are half as wide inside.
 MADE = {
@@ -26,8 +29,8 @@ MADE = {
 def graph_of(architecture: Architecture, spec: InputSpec) -> Graph:
     """Return what `trace.record` returns for the network, mostly in a fraction of the time.
 
-    A network is recorded once and re-scaled to other pictures, and once more for one to which it
-    cannot be. A frugalnet is not even recorded for other widths.
+    A network is recorded once, over a large picture, and re-scaled from that; it is recorded once
+    more for a picture to which it cannot be. A frugalnet is not even recorded for other widths.
     """
     if architecture.name != "frugalnet" or architecture.shapes:
         return _for_picture(architecture, spec)
@@ -39,23 +42,23 @@ def graph_of(architecture: Architecture, spec: InputSpec) -> Graph:
 
 def _for_picture(architecture: Architecture, spec: InputSpec) -> Graph:
     recorded = _recordings(json.dumps(architecture.to_dict(), sort_keys=True), spec.channels)
-    for graph in recorded:
-        try:
-            return rescale(graph, size=spec.size)
-        except ConfigError:  # by the next one, perhaps
-            continue
-    network = architecture.build()
-    if not recorded and network.pads_same:
-        recorded.append(record(network, replace(spec, height=LARGE, width=LARGE)))
-        return _for_picture(architecture, spec)
-    recorded.append(record(network, spec))
-    return recorded[-1]
+    if spec.size in recorded:
+        return recorded[spec.size]
+    if not recorded:
+        network = architecture.build()
+        large = replace(spec, **(LARGE if network.pads_same else EVEN))
+        recorded[large.size] = record(network, large)
+    try:
+        return rescale(next(iter(recorded.values())), size=spec.size)
+    except ConfigError:
+        recorded[spec.size] = record(architecture.build(), spec)
+        return recorded[spec.size]
 
 
 @lru_cache(maxsize=256)
-def _recordings(_architecture: str, _channels: int) -> list[Graph]:
+def _recordings(_architecture: str, _channels: int) -> dict[tuple[int, int], Graph]:
     """Keep what was recorded of an architecture, by which it is looked up; at first nothing."""
-    return []
+    return {}
 
 
 def _channels(graph: Graph, config: FrugalNetConfig) -> Iterator[tuple[str, int]]:
