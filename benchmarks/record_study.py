@@ -27,24 +27,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("study", type=Path)
     parser.add_argument("--record", metavar="THEME", required=True)
+    parser.add_argument("--with", dest="earlier", metavar="RECORD", type=Path)
     wish = parser.parse_args()
     runs = {path.parent.name: _read(path.parent) for path in wish.study.glob("*/train.json")}
     if not runs:
         raise SystemExit(f"{wish.study}: no trained run in it")
     recipes = {name: dict(flat(run["asked"]["recipe"])) for name, run in runs.items()}
-    same = dict(_same(list(recipes.values())))
-    if missing := [key for key in COMMON if key not in same]:
-        raise SystemExit(f"{wish.study}: its runs differ in {missing}; they are no one table")
-    settings = {
-        "budget": same,
-        "runs": {name: _facts(run, recipes[name], same) for name, run in sorted(runs.items())},
-    }
+    facts = {name: _facts(run, recipes[name]) for name, run in runs.items()}
     records = [
         Record(name=f"{name}/{r['name']}", value=r["value"], kind=r["kind"], on=r["on"])
         for name, run in sorted(runs.items())
         for stage in run["stages"].values()
         for r in stage["records"]
     ]
+    if wish.earlier:
+        before = json.loads(wish.earlier.read_text("utf-8"))
+        for name, run in before["settings"]["runs"].items():
+            facts[name], recipes[name] = run, {**before["settings"]["budget"], **run["own"]}
+        records += [Record(**record) for record in before["records"]]
+    same = dict(_same(list(recipes.values())))
+    if missing := [key for key in COMMON if key not in same]:
+        raise SystemExit(f"{wish.study}: its runs differ in {missing}; they are no one table")
+    for name, recipe in recipes.items():
+        own = {key: value for key, value in recipe.items() if key not in {*same, "seed"}}
+        facts[name] = {**facts[name], "own": own}
+    settings = {"budget": same, "runs": dict(sorted(facts.items()))}
     print(write_records(wish.record, "any", records, settings))
 
 
@@ -58,15 +65,16 @@ def _read(folder: Path) -> dict[str, Any]:
 
 
 def _same(recipes: Sequence[Mapping[str, str]]) -> Iterator[tuple[str, str]]:
-    """Yield the keys of the recipe that all runs have alike, but for the seed."""
+    """Yield the keys of the recipe that all runs have alike, but for the seed.
+
+    A key that an older recipe lacks did not exist: it had the value that is the default now.
+    """
     for key, value in recipes[0].items():
-        if key != "seed" and all(recipe.get(key) == value for recipe in recipes):
+        if key != "seed" and all(recipe.get(key, value) == value for recipe in recipes):
             yield key, value
 
 
-def _facts(
-    run: Mapping[str, Any], recipe: Mapping[str, str], same: Mapping[str, str]
-) -> dict[str, Any]:
+def _facts(run: Mapping[str, Any], recipe: Mapping[str, str]) -> dict[str, Any]:
     facts = {
         key: value for stage in run["stages"].values() for key, value in stage["facts"].items()
     }
@@ -77,7 +85,6 @@ def _facts(
         "seed": int(seed),
         **{key: facts.get(key) for key in FACTS},
         "reasons": {n: stage["reason"] for n, stage in run["stages"].items() if stage["reason"]},
-        "own": {key: value for key, value in recipe.items() if key not in {*same, "seed"}},
     }
 
 
