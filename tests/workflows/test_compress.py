@@ -11,7 +11,8 @@ from frugalseg.core.budget import Footprint
 from frugalseg.core.errors import ArtifactError, ConfigError, OverBudgetError
 from frugalseg.training.checkpoint import load_checkpoint
 from frugalseg.workflows import compress as module
-from frugalseg.workflows.compress import CompressWish, compress
+from frugalseg.workflows.compress import compress
+from frugalseg.workflows.compress_steps import CompressWish, Job, asked_of
 from frugalseg.workflows.evaluate import evaluate
 from frugalseg.workflows.train import train
 
@@ -77,7 +78,7 @@ def test_what_was_cut_off_goes_on_with_the_same_plan(
     plan = (tmp_path / "out" / "plan.json").read_text()
     last = load_checkpoint(tmp_path / "out" / "run" / "last.safetensors")
     assert last.step == 4
-    monkeypatch.setattr(module, "_plan", cut_off)  # it is not made again
+    monkeypatch.setattr(Job, "_new_plan", cut_off)  # it is not made again
     reached: list[object] = []
 
     def exported(*args: object, **_more: object) -> SimpleNamespace:
@@ -96,7 +97,7 @@ def test_another_wish_is_refused_in_the_folder_of_a_begun_one(
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "last.safetensors").touch()
     wish = CompressWish(parameters=half(trained))
-    asked = module._asked(trained / "best.safetensors", wish)
+    asked = asked_of(trained / "best.safetensors", wish)
     plan = run(trained, belt, tmp_path / "other", dry_run=True).plan
     (tmp_path / "plan.json").write_text(json.dumps({"asked": asked, "plan": plan.to_dict()}))
     with pytest.raises(ConfigError, match="holds another compression: parameters was"):
