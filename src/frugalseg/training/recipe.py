@@ -200,7 +200,7 @@ class LowRank(Part):
     """Layers are pressed towards `ranks`, for factorising afterwards: see `training.low_rank`."""
 
     ranks: dict[str, list[str | int]] = Field(default_factory=dict)
-    weight: float = Field(default=0.01, gt=0, description="at the end of the run; it begins at 0")
+    weight: float = Field(default=1.0, gt=0, description="at the end of the run; it begins at 0")
     every: int = Field(default=1, ge=1, description="steps from one pressing to the next")
 
 

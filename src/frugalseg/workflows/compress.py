@@ -11,7 +11,7 @@ from frugalseg.core.files import check_folder
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.progress import Progress, silent
 from frugalseg.training.checkpoint import find_checkpoint, load_checkpoint
-from frugalseg.workflows.compress_steps import LAST, CompressWish, Job, recipe_of
+from frugalseg.workflows.compress_steps import LAST, SPARE, CompressWish, Job, recipe_of
 from frugalseg.workflows.evaluate import open_for
 from frugalseg.workflows.export import ExportResult, ExportWish, export_checkpoint
 from frugalseg.workflows.place import check_place
@@ -86,10 +86,10 @@ def compress(
         storage_bytes=bytes, ram_bytes=peak, macs=macs, parameters=parameters, device=device,
         method=method, importance=importance,
     )  # fmt: skip
-    folder, goal = Path(out), wish.goal()
+    folder, limits = Path(out), wish.goal()
     check_folder(folder)
     check_place(folder / "artifact")
-    export_wish = ExportWish(tolerance_points=tolerance, device=goal.device)
+    export_wish = ExportWish(tolerance_points=tolerance, device=limits.device)
     path = find_checkpoint(Path(checkpoint))
     kept = load_checkpoint(path)
     dataset = open_for(kept.labels, data, format=format)
@@ -97,7 +97,7 @@ def compress(
     size = InputSpec.parse(str(recipe.input))
     kept = replace(kept, input=replace(kept.input, height=size.height, width=size.width))
     job = Job(
-        wish=wish, goal=goal, kept=kept, path=path, dataset=dataset,
+        wish=wish, goal=wish.goal(SPARE), kept=kept, path=path, dataset=dataset,
         report=checked(dataset, progress), recipe=recipe, folder=folder, progress=progress,
     )  # fmt: skip
     plan = job.plan()
@@ -111,6 +111,6 @@ def compress(
         run.checkpoint, dataset, folder / "artifact", export_wish, float_scores=run.scores,
         progress=progress,
     )  # fmt: skip
-    if verdict := goal.budget.check(exported.footprint):
+    if verdict := limits.budget.check(exported.footprint):
         return CompressResult(folder=folder, plan=plan, before=kept.best_miou, export=exported)
     raise OverBudgetError(f"the file is larger than its plan: {verdict}", verdict)

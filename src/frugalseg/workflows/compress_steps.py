@@ -36,6 +36,7 @@ from frugalseg.workflows.train import train_on, weights_of
 PLAN, SMALLER, LAST = "plan.json", "smaller.safetensors", "last.safetensors"
 BATCHES = 16  # for the importances that look at gradients
 PICTURES = 16  # of the validation split, for a beam search
+SPARE = 0.005  # of the bytes of a file: what their estimate may be wrong by
 RATE = 0.5  # of the learning rate of the first training
 SHARE = 0.25  # of its length
 
@@ -73,12 +74,14 @@ class CompressWish:
         if self.parameters is not None and self.parameters <= 0:
             raise ConfigError(f"parameters must be positive, got {self.parameters}")
 
-    def goal(self) -> Goal:
-        """Return the limits; raises what `load_device` and `Budget` do."""
+    def goal(self, spare: float = 0.0) -> Goal:
+        """Return the limits, bytes less a share; raises what `load_device` and `Budget` do.
+
+        A device leaves a margin itself.
+        """
+        room = self.storage_bytes and int(self.storage_bytes * (1 - spare))
         return Goal(
-            budget=Budget(
-                storage_bytes=self.storage_bytes, ram_bytes=self.ram_bytes, macs=self.macs
-            ),
+            budget=Budget(storage_bytes=room, ram_bytes=self.ram_bytes, macs=self.macs),
             device=None if self.device is None else load_device(self.device),
             parameters=self.parameters,
         )
@@ -237,23 +240,25 @@ def _from(recipe: Recipe, architecture: Architecture, start: Path) -> Recipe:
 
 
 def _begun(folder: Path, asked: Mapping[str, Any]) -> Plan | None:
-    """Return the plan of what was cut off in this folder; None where nothing was begun.
+    """Return the plan of what was cut off in this folder; None where no training was begun.
 
-    Raises ConfigError where that was something else.
+    A plan alone is taken as well, if it is for what is asked now. Raises ConfigError where a run is
+    that of something else.
     """
     runs = [folder / name for name in ("press", "run") if (folder / name / LAST).exists()]
-    if not runs:
-        return None
-    if not (folder / PLAN).is_file():
+    if runs and not (folder / PLAN).is_file():
         raise ConfigError(f"{runs[0]} is a run of something else: name another folder")
     try:
         written = json.loads((folder / PLAN).read_text(encoding="utf-8"))
         before = dict(written["asked"])
         plan = METHODS[before["method"]].plan.from_dict(written["plan"])
-    except (OSError, ValueError, KeyError, TypeError) as wrong:
+    except (OSError, ValueError, KeyError, TypeError, ConfigError) as wrong:
+        if not runs:
+            return None
         raise ArtifactError(f"{folder / PLAN}: not a plan of ours ({wrong!r})") from wrong
-    if told := [
+    told = [
         f"{key} was {v}, is {asked.get(key)}" for key, v in before.items() if v != asked.get(key)
-    ]:
+    ]
+    if runs and told:
         raise ConfigError(f"{folder} holds another compression: {'; '.join(told)}; name another")
-    return plan
+    return None if told else plan
