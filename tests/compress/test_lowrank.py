@@ -239,11 +239,15 @@ def test_a_plan_that_was_worked_on_is_refused(network: Network, ranks: dict[str,
         apply_lowrank(network, SMALL, SPEC, replace(plan, ranks=ranks))
 
 
-def test_weights_that_are_no_numbers_are_refused() -> None:
-    network = built()
-    weight_of(network.get_submodule("classify")).data[0] = torch.nan
-    with pytest.raises(ConfigError, match="weights of classify are no numbers"):
-        plan_lowrank(network, "frugalnet", SPEC, share("macs", 0.8))
+@pytest.mark.parametrize("method", ["svd", "tucker"])
+def test_weights_that_are_no_numbers_are_refused(network: Network, method: str) -> None:
+    plan = plan_lowrank(network, "frugalnet", SPEC, share("macs", 0.8), method)
+    damaged = built()
+    weight_of(damaged.get_submodule("stage16.0.0")).data[0] = torch.nan
+    with pytest.raises(ConfigError, match=r"weights of stage16\.0\.0 are no numbers"):
+        plan_lowrank(damaged, "frugalnet", SPEC, share("macs", 0.8), method)
+    with pytest.raises(ConfigError, match=r"stage16\.0\.0 as .* no numbers"):
+        apply_lowrank(damaged, SMALL, SPEC, plan)
 
 
 def test_an_unknown_way_is_refused(network: Network) -> None:

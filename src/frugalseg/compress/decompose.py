@@ -29,10 +29,7 @@ class Spectra:
     """
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
-        self.weights = {name: weight.detach().cpu().float() for name, weight in weights.items()}
-        for name, weight in self.weights.items():
-            if not weight.isfinite().all():
-                raise ConfigError(f"weights of {name} are no numbers: is the network sound?")
+        self.weights = {name: _sound(name, weight) for name, weight in weights.items()}
         self.sides = lru_cache(maxsize=None)(self._sides)
         self.kept = lru_cache(maxsize=None)(self._kept)
 
@@ -62,7 +59,10 @@ class Spectra:
 
 
 def decomposed(layer: nn.Module, rank: Rank) -> Factors:
-    """Return a layer as smaller ones that compute nearly the same; exactly so at full rank."""
+    """Return a layer as smaller ones that compute nearly the same; exactly so at full rank.
+
+    Raises ConfigError for ranks that it cannot have, and for weights that are no numbers.
+    """
     factors = split(layer, rank)
     scheme, *ranks = rank
     weight, bias = weight_of(layer), layer.bias
@@ -83,7 +83,7 @@ def decomposed(layer: nn.Module, rank: Rank) -> Factors:
 
 
 def _matrices(weight: Tensor, scheme: str, rank: int) -> tuple[Tensor, Tensor]:
-    left, right = Spectra({"": weight}).sides("", scheme)
+    left, right = Spectra({"it": weight}).sides("it", scheme)
     left, right = left[:, :rank], right[:rank]
     if (
         scheme == "spatial"
@@ -93,13 +93,19 @@ def _matrices(weight: Tensor, scheme: str, rank: int) -> tuple[Tensor, Tensor]:
 
 
 def _tucker(weight: Tensor, ranks: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
-    tensor = weight.detach().float()
+    tensor = _sound("it", weight)
     from_in, from_out = _basis(_by_input(tensor), ranks[0]), _basis(tensor.flatten(1), ranks[1])
     for _ in range(SWEEPS):
         from_in = _basis(_by_input(_project(tensor, "oixy,ob->bixy", from_out)), ranks[0])
         from_out = _basis(_project(tensor, "oixy,ia->oaxy", from_in).flatten(1), ranks[1])
     core = _project(_project(tensor, "oixy,ia->oaxy", from_in), "oaxy,ob->baxy", from_out)
     return from_in.T, core, from_out
+
+
+def _sound(name: str, weight: Tensor) -> Tensor:
+    if not weight.isfinite().all():
+        raise ConfigError(f"weights of {name} are no numbers: is the network sound?")
+    return weight.detach().cpu().float()
 
 
 def _project(tensor: Tensor, how: str, basis: Tensor) -> Tensor:
