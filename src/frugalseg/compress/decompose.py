@@ -7,6 +7,7 @@ of the weights unfolded by each of both channels (HOSVD), and then improves thes
 De Lathauwer, De Moor, Vandewalle 2000).
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from frugalseg.core.errors import ConfigError
 from frugalseg.models.factors import Factors, Rank, fold, split, unfold, weight_of
+from frugalseg.models.network import Network
 
 Floats = NDArray[np.float64]
 SWEEPS = 3  # of HOOI
@@ -56,6 +58,26 @@ class Spectra:
         scheme, number = str(rank[0]), int(rank[1])
         left, right = self.sides(name, scheme)
         return fold(left[:, :number] @ right[:number], scheme, self.weights[name].shape)
+
+
+class Truncated:
+    """A copy of a network whose layers are cut to ranks but as large as before."""
+
+    def __init__(self, network: Network, spectra: Spectra) -> None:
+        self.network, self.spectra = copy.deepcopy(network).eval(), spectra
+        self.ranks: dict[str, Rank] = {}
+
+    @torch.no_grad()
+    def at(self, ranks: Mapping[str, Rank]) -> Network:
+        """Return it at these ranks; only layers whose rank is another one are touched."""
+        for name in {*self.ranks, *ranks}:
+            rank = ranks.get(name)
+            if rank != self.ranks.get(name):
+                whole = self.spectra.weights[name]
+                cut = whole if rank is None else self.spectra.cut(name, rank)
+                weight_of(self.network.get_submodule(name)).copy_(cut)
+        self.ranks = dict(ranks)
+        return self.network
 
 
 def decomposed(layer: nn.Module, rank: Rank) -> Factors:

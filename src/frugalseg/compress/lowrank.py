@@ -16,11 +16,10 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, Self
 
-import torch
 from torch import nn
 
 from frugalseg.compress.beam import Beam, Ranks, Rung, search
-from frugalseg.compress.decompose import Spectra, decomposed
+from frugalseg.compress.decompose import Spectra, Truncated, decomposed
 from frugalseg.compress.goal import Goal, least
 from frugalseg.compress.layers import ADDED_UP, Layer, layers_of
 from frugalseg.core.errors import ConfigError, OverBudgetError, unknown
@@ -116,7 +115,7 @@ def plan_lowrank(
         method=named,
         weights=_weights(network),
         ranks={name: ranks[name] for name in layers if name in ranks},
-        before=goal.figures(whole),
+        before=problem.figures,
         after=goal.figures(graph),
         fixed=dict(stay),
         score=score,
@@ -155,7 +154,7 @@ class _Problem:
         whole: Graph,
     ) -> None:
         self.network, self.spec, self.goal, self.layers = network, spec, goal, layers
-        self.whole = whole
+        self.whole, self.figures = whole, goal.figures(whole)
         self.spectra = Spectra({n: weight_of(network.get_submodule(n)) for n in layers})
         self.skeleton = copy.deepcopy(network).to("meta")
 
@@ -166,7 +165,7 @@ class _Problem:
         return record(smaller, self.spec)
 
     def meets(self, ranks: Ranks) -> bool:
-        """Say whether the network with these ranks meets the goal."""
+        """Say whether the network with these ranks meets the goal, by tracing it."""
         return bool(self.goal.check(self.weighed(ranks)))
 
     def nearly(self, ranks: Ranks) -> bool:
@@ -174,10 +173,9 @@ class _Problem:
 
         Of other limits, such as memory, nothing is said.
         """
-        figures = self.goal.figures(self.whole)
         for figure, limit in self.goal.limits().items():
             saved = [self.layers[n].saved(rank).get(figure, 0.0) for n, rank in ranks.items()]
-            if figure in ADDED_UP and figures[figure] * (1 - sum(saved)) > limit:
+            if figure in ADDED_UP and self.figures[figure] * (1 - sum(saved)) > limit:
                 return False
         return True
 
@@ -206,7 +204,7 @@ class _Problem:
         excess = self.goal.check(self.whole).excess
         step = sum((e.needed - e.allowed) / e.needed for e in excess) / beam.steps
         ladders = {name: list(self._ladder(layer, step)) for name, layer in self.layers.items()}
-        truncated = _Truncated(self.network, self.spectra)
+        truncated = Truncated(self.network, self.spectra)
         return search(
             ladders,
             lambda ranks: beam.score(truncated.at(ranks)),
@@ -244,26 +242,6 @@ class _Problem:
             n for n in range(1, len(kept) + 1) if sum(layer.cost((scheme, n)).values()) <= half
         ]
         return float(kept[max(fitting, default=1) - 1])
-
-
-class _Truncated:
-    """A copy of a network whose layers are cut to ranks but as large as before."""
-
-    def __init__(self, network: Network, spectra: Spectra) -> None:
-        self.network, self.spectra = copy.deepcopy(network).eval(), spectra
-        self.ranks: Ranks = {}
-
-    @torch.no_grad()
-    def at(self, ranks: Ranks) -> Network:
-        """Return it at these ranks; only layers whose rank is another one are touched."""
-        for name in {*self.ranks, *ranks}:
-            rank = ranks.get(name)
-            if rank != self.ranks.get(name):
-                whole = self.spectra.weights[name]
-                cut = whole if rank is None else self.spectra.cut(name, rank)
-                weight_of(self.network.get_submodule(name)).copy_(cut)
-        self.ranks = dict(ranks)
-        return self.network
 
 
 def _weights(network: nn.Module) -> dict[str, tuple[int, ...]]:
