@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from frugalseg.compress.goal import Goal
 from frugalseg.compress.groups import Groups
 from frugalseg.compress.importance import IMPORTANCES
-from frugalseg.compress.prune import Goal, PrunePlan, apply_prune, plan_prune
+from frugalseg.compress.prune import PrunePlan, apply_prune, plan_prune
 from frugalseg.core.budget import Budget
 from frugalseg.core.errors import ConfigError, OverBudgetError
 from frugalseg.core.inputs import InputSpec

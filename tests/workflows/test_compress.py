@@ -6,14 +6,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from frugalseg.core.budget import Footprint
 from frugalseg.core.errors import ArtifactError, ConfigError, OverBudgetError
 from frugalseg.training.checkpoint import load_checkpoint
 from frugalseg.workflows import compress as module
-from frugalseg.workflows.compress import CompressWish, compress
+from frugalseg.workflows import compress_steps as steps
+from frugalseg.workflows.compress import compress
+from frugalseg.workflows.compress_steps import CompressWish, Job, asked_of
 from frugalseg.workflows.evaluate import evaluate
 from frugalseg.workflows.train import train
+from frugalseg.workflows.weigh import weigh
 
 SHORT = ("length.steps=4", "validations=1")
 
@@ -29,15 +33,26 @@ def trained(belt: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def half(trained: Path) -> int:
+def part(trained: Path, share: float) -> int:
     network = load_checkpoint(trained).network()
-    return sum(p.numel() for p in network.parameters()) // 2
+    return int(share * sum(p.numel() for p in network.parameters()))
 
 
-def run(trained: Path, belt: Path, out: Path, **more: Any) -> module.CompressResult:
+def half(trained: Path) -> int:
+    return part(trained, 0.5)
+
+
+def run(
+    trained: Path, belt: Path, out: Path, share: float = 0.5, **more: Any
+) -> module.CompressResult:
     return compress(
-        trained, belt, out, parameters=half(trained), set=SHORT, tolerance=100.0, **more
+        trained, belt, out, parameters=part(trained, share), set=SHORT, tolerance=100.0, **more
     )
+
+
+def small_file(*_args: object, **_more: object) -> SimpleNamespace:
+    """Stand in for an export: what it would weigh, without the minute that it takes."""
+    return SimpleNamespace(footprint=Footprint(storage_bytes=1, ram_bytes=1, macs=1))
 
 
 @pytest.mark.slow
@@ -77,17 +92,63 @@ def test_what_was_cut_off_goes_on_with_the_same_plan(
     plan = (tmp_path / "out" / "plan.json").read_text()
     last = load_checkpoint(tmp_path / "out" / "run" / "last.safetensors")
     assert last.step == 4
-    monkeypatch.setattr(module, "_plan", cut_off)  # it is not made again
-    reached: list[object] = []
-
-    def exported(*args: object, **_more: object) -> SimpleNamespace:
-        reached.append(args)
-        return SimpleNamespace(footprint=Footprint(storage_bytes=1, ram_bytes=1, macs=1))
-
-    monkeypatch.setattr(module, "export_checkpoint", exported)
-    run(trained, belt, tmp_path / "out")
-    assert reached
+    monkeypatch.setattr(Job, "_new_plan", cut_off)  # it is not made again
+    monkeypatch.setattr(module, "export_checkpoint", small_file)
+    assert run(trained, belt, tmp_path / "out").export is not None
     assert (tmp_path / "out" / "plan.json").read_text() == plan
+
+
+def test_bsr_presses_then_factorises_and_goes_on_to_the_bit(
+    trained: Path, belt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "export_checkpoint", small_file)
+    monkeypatch.setattr(steps, "PICTURES", 1)
+
+    def stopped_by_hand(stage: str, done: float, _total: float, _note: str = "") -> None:
+        if stage == "training" and done >= 0.5:
+            raise KeyboardInterrupt
+
+    whole = run(trained, belt, tmp_path / "whole", method="bsr", share=0.8)
+    with pytest.raises(KeyboardInterrupt):  # while it is pressed
+        run(trained, belt, tmp_path / "cut", method="bsr", share=0.8, progress=stopped_by_hand)
+    assert not (tmp_path / "cut" / "smaller.safetensors").exists()
+    with pytest.raises(KeyboardInterrupt):  # once more, and on from there
+        run(trained, belt, tmp_path / "cut", method="bsr", share=0.8, progress=stopped_by_hand)
+    again = run(trained, belt, tmp_path / "cut", method="bsr", share=0.8)
+    assert again.plan == whole.plan
+    pressed = load_checkpoint(tmp_path / "cut" / "press" / "last.safetensors")
+    kept, other = (load_checkpoint(tmp_path / out / "run") for out in ("cut", "whole"))
+    assert pressed.recipe["low_rank"]["ranks"] == {
+        n: list(r) for n, r in whole.plan.to_dict()["ranks"].items()
+    }
+    assert pressed.step == kept.step == 2
+    assert not pressed.architecture.ranks
+    assert kept.recipe["teacher"]["run"] == str(trained / "best.safetensors")
+    assert all(torch.equal(other.weights[name], t) for name, t in kept.weights.items())
+
+
+@pytest.mark.parametrize("method", ["svd", "tucker"])
+def test_low_rank_leaves_a_checkpoint_that_everything_takes(
+    trained: Path, belt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    monkeypatch.setattr(module, "export_checkpoint", small_file)
+    result = run(trained, belt, tmp_path / "out", method=method, share=0.7)
+    kept = load_checkpoint(tmp_path / "out")
+    assert kept.architecture.ranks
+    assert weigh(tmp_path / "out").params == result.plan.after["parameters"] <= part(trained, 0.7)
+    assert evaluate(tmp_path / "out" / "run", belt).scores.confusion
+    more = train(belt, tmp_path / "more", recipe=tmp_path / "out" / "run" / "recipe.yaml", time=0.1)
+    assert more.checkpoint.architecture == kept.architecture
+
+
+@pytest.mark.slow
+def test_a_file_of_low_rank_weighs_what_its_plan_says(
+    trained: Path, belt: Path, tmp_path: Path
+) -> None:
+    result = run(trained, belt, tmp_path / "out", method="svd", share=0.7)
+    assert result.export is not None
+    size = result.export.file.stat().st_size
+    assert size == pytest.approx(result.plan.after["storage_bytes"], rel=0.01)
 
 
 def test_another_wish_is_refused_in_the_folder_of_a_begun_one(
@@ -96,7 +157,7 @@ def test_another_wish_is_refused_in_the_folder_of_a_begun_one(
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "last.safetensors").touch()
     wish = CompressWish(parameters=half(trained))
-    asked = module._asked(trained / "best.safetensors", wish)
+    asked = asked_of(trained / "best.safetensors", wish)
     plan = run(trained, belt, tmp_path / "other", dry_run=True).plan
     (tmp_path / "plan.json").write_text(json.dumps({"asked": asked, "plan": plan.to_dict()}))
     with pytest.raises(ConfigError, match="holds another compression: parameters was"):
@@ -144,6 +205,8 @@ def test_limits_that_cannot_be_met_say_how_small_it_gets(
         ({}, "say what the network must come to"),
         ({"macs": 5, "importance": "taylr"}, "did you mean 'taylor'"),
         ({"parameters": -1}, "must be positive"),
+        ({"macs": 5, "method": "sdv"}, "did you mean 'svd'"),
+        ({"macs": 5, "method": "svd", "importance": "taylor"}, "importance is for pruning"),
     ],
 )
 def test_wishes_that_say_nothing_are_refused(wish: dict[str, Any], says: str) -> None:

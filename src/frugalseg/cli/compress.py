@@ -12,7 +12,7 @@ from frugalseg.cli.tables import percent, score_rows, table
 from frugalseg.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from frugalseg.compress.prune import PrunePlan
+    from frugalseg.compress.catalog import Plan
     from frugalseg.workflows.export import ExportResult
 
 PREFIXES = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
@@ -44,9 +44,13 @@ def compress(
     macs: Annotated[str | None, typer.Option(help="Most multiply-accumulates: 300M.")] = None,
     parameters: Annotated[str | None, typer.Option(help="Most parameters: 100k.")] = None,
     device: options.MaybeDevice = None,
+    method: Annotated[
+        str, typer.Option(help="prune, or ranks by svd, tucker or bsr, a beam search.")
+    ] = "prune",
     importance: Annotated[
-        str, typer.Option(help="Which channels go: taylor, magnitude, bn_scale, fpgm.")
-    ] = "taylor",
+        str | None,
+        typer.Option(help="Which channels go: taylor (default), magnitude, bn_scale, fpgm."),
+    ] = None,
     time: options.Time = None,
     set: options.Settings = None,
     tolerance: options.Tolerance = 1.0,
@@ -57,14 +61,14 @@ def compress(
     json_: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Prune a trained network to limits, train it again with itself as teacher, and export it."""
+    """Make a trained network smaller, train it again with itself as teacher, and export it."""
     from frugalseg.workflows.compress import compress as run
 
     with shown(quiet=quiet) as progress:
         result = run(
             checkpoint, data, out, bytes=amount(bytes), peak=amount(peak), macs=amount(macs),
-            parameters=amount(parameters), device=device, importance=importance, time=time,
-            set=set or (), tolerance=tolerance, dry_run=dry_run, format=format,
+            parameters=amount(parameters), device=device, method=method, importance=importance,
+            time=time, set=set or (), tolerance=tolerance, dry_run=dry_run, format=format,
             announce=_nothing if json_ else _announce, progress=progress,
         )  # fmt: skip
     if json_:
@@ -73,16 +77,19 @@ def compress(
         _print(result.export, result.before)
 
 
-def _nothing(_plan: "PrunePlan") -> None:
+def _nothing(_plan: "Plan") -> None:
     pass
 
 
-def _announce(plan: "PrunePlan") -> None:
+def _announce(plan: "Plan") -> None:
     """Print the plan before the long part."""
-    from frugalseg.compress.prune import rows
-
-    print(table(["", "before", "after"], [list(row) for row in rows(plan)]))
-    if not plan.kept:
+    figures = [
+        [figure.replace("_", " "), f"{before:,}", f"{plan.after[figure]:,}"]
+        for figure, before in plan.before.items()
+    ]
+    changed = [list(row) for row in plan.rows()]
+    print(table(["", "before", "after"], figures + changed))
+    if not changed:
         print("nothing has to go: the network keeps to these limits as it is")
     for reason, count in plan.fixed.items():
         print(f"stays, {count} x: {reason}")

@@ -1,21 +1,18 @@
 """Pruning: whole channels are taken away, so that file, memory and time really shrink."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
 
+from frugalseg.compress.goal import Goal, least
 from frugalseg.compress.groups import Groups, Kept, cut
 from frugalseg.compress.importance import Importance
-from frugalseg.core.budget import Budget, Excess, Footprint, Verdict
 from frugalseg.core.errors import ConfigError, OverBudgetError
 from frugalseg.core.inputs import InputSpec
-from frugalseg.cost.device import Device
-from frugalseg.cost.footprint import footprint
 from frugalseg.cost.graph import Graph
-from frugalseg.cost.memory import as_run
 from frugalseg.cost.rescale import rescale
 from frugalseg.models.catalog import Architecture
 from frugalseg.models.network import Network
@@ -24,30 +21,6 @@ from frugalseg.trace import record
 
 LEAST_SHARE = 0.1  # of a group's channels that always stay
 STEPS = 24  # of the search for how much has to go: finer than a channel of any network here
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Goal:
-    """What the pruned network has to keep to; None where it need not.
-
-    `budget` is compared with its footprint on `device`, or as LiteRT counts without one.
-    """
-
-    budget: Budget
-    device: Device | None = None
-    parameters: int | None = None
-
-    def check(self, graph: Graph) -> Verdict:
-        """Compare a network with all limits."""
-        need = footprint(graph, self.device)
-        excess = list(self.budget.check(need).excess)
-        if self.device is not None:
-            excess += self.device.check(need).excess
-        if self.parameters is not None and graph.params > self.parameters:
-            excess.append(
-                Excess(resource="parameters", needed=graph.params, allowed=self.parameters)
-            )
-        return Verdict(tuple(excess))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +56,13 @@ class PrunePlan:
         except (TypeError, KeyError, ValueError, AttributeError) as wrong:
             raise ConfigError(f"not a plan for pruning: {wrong!r}") from wrong
 
+    def rows(self) -> list[tuple[str, str, str]]:
+        """List the groups that lose channels, as rows of (group, channels before, after)."""
+        return [
+            (group, f"{self.channels[group]}", f"{len(places)}")
+            for group, places in self.kept.items()
+        ]
+
 
 def plan_prune(
     network: Network,
@@ -100,7 +80,8 @@ def plan_prune(
     smallest network that there is, and ConfigError for a device that cannot run the network.
     """
     groups, whole = Groups.of(network, spec), record(network, spec)
-    _refuse(whole, spec, importance, goal)
+    goal.refuse(whole, spec)
+    _check(importance)
     scores = {group: importance[1][group] for group in groups.channels if group in importance[1]}
     every = np.sort(np.concatenate([np.zeros(0), *scores.values()]))
 
@@ -111,15 +92,15 @@ def plan_prune(
         kept = {g: places for g, places in kept.items() if len(places) < groups.channels[g]}
         return kept, weighed(network, whole, groups, kept, spec)
 
-    kept, graph = _least_loss(of_share, goal)
+    kept, graph = least(of_share, lambda tried: bool(goal.check(tried[1])), STEPS)
     if verdict := goal.check(graph):
         return PrunePlan(
             network=name,
             importance=importance[0],
             channels=dict(groups.channels),
             kept={group: tuple(places.tolist()) for group, places in kept.items()},
-            before=_figures(whole, goal.device),
-            after=_figures(graph, goal.device),
+            before=goal.figures(whole),
+            after=goal.figures(graph),
             fixed=dict(Counter(groups.fixed.values()) + Counter(_unscored(groups, scores))),
         )
     stays = len(groups.channels) - len(scores)
@@ -127,30 +108,8 @@ def plan_prune(
     raise OverBudgetError(f"pruned as far as it goes{note}, {name} is too much: {verdict}", verdict)
 
 
-def _least_loss(of_share: Callable[[float], tuple[Kept, Graph]], goal: Goal) -> tuple[Kept, Graph]:
-    """Search the least share of channels to take away with which the goal is met; else take all."""
-    low, high = 0.0, 1.0
-    best = of_share(low)
-    if goal.check(best[1]):
-        return best
-    best = of_share(high)
-    if not goal.check(best[1]):
-        return best
-    for _ in range(STEPS):
-        middle = (low + high) / 2
-        tried = of_share(middle)
-        if goal.check(tried[1]):
-            high, best = middle, tried
-        else:
-            low = middle
-    return best
-
-
-def _refuse(whole: Graph, spec: InputSpec, importance: tuple[str, Importance], goal: Goal) -> None:
-    """Raise ConfigError for what no plan can mend: a device that lacks operators, no numbers."""
-    device = goal.device
-    if device is not None and (refusals := device.refusals(as_run(whole, device), spec)):
-        raise ConfigError(f"{device.name} {'; '.join(refusals)}")
+def _check(importance: tuple[str, Importance]) -> None:
+    """Raise ConfigError for scores that are no numbers."""
     for group, scores_C in importance[1].items():
         if not np.isfinite(scores_C).all():
             raise ConfigError(
@@ -169,10 +128,10 @@ def apply_prune(
     if told := list(_differences(architecture, groups, plan)):
         raise ConfigError(f"the plan was made for another network: {'; '.join(told)}")
     smaller = cut(network, groups, {g: np.array(k, np.int64) for g, k in plan.kept.items()})
-    full = shapes_of(Architecture(name=architecture.name, settings=architecture.settings).build())
+    whole = architecture.whole_shapes()
+    full = shapes_of(replace(architecture, shapes=whole).build())
     shapes = {name: shape for name, shape in shapes_of(smaller).items() if shape != full[name]}
-    made = Architecture(name=architecture.name, settings=architecture.settings, shapes=shapes)
-    return smaller, made
+    return smaller, replace(architecture, shapes={**whole, **shapes})
 
 
 def weighed(network: Network, whole: Graph, groups: Groups, kept: Kept, spec: InputSpec) -> Graph:
@@ -190,17 +149,6 @@ def weighed(network: Network, whole: Graph, groups: Groups, kept: Kept, spec: In
         return record(cut(network, groups, kept), spec)
 
 
-def rows(plan: PrunePlan) -> list[tuple[str, str, str]]:
-    """List what a plan does, as rows of (what, before, after)."""
-    figures = [
-        (figure.replace("_", " "), f"{before:,}", f"{plan.after[figure]:,}")
-        for figure, before in plan.before.items()
-    ]
-    return figures + [
-        (group, f"{plan.channels[group]}", f"{len(places)}") for group, places in plan.kept.items()
-    ]
-
-
 def _stay(scores_C: np.ndarray[Any, Any], threshold: float, multiple: int) -> np.ndarray[Any, Any]:
     """Choose the channels above the threshold, and the best of the rest up to what has to stay."""
     count = len(scores_C)
@@ -213,16 +161,6 @@ def _stay(scores_C: np.ndarray[Any, Any], threshold: float, multiple: int) -> np
 def _unscored(groups: Groups, scores: Importance) -> Iterator[str]:
     """Say once for each group without a score why it stays."""
     yield from ("this importance says nothing of it" for g in groups.channels if g not in scores)
-
-
-def _figures(graph: Graph, device: Device | None) -> dict[str, int]:
-    need: Footprint = footprint(graph, device)
-    return {
-        "parameters": graph.params,
-        "macs": need.macs,
-        "storage_bytes": need.storage_bytes,
-        "ram_bytes": need.ram_bytes,
-    }
 
 
 def _differences(architecture: Architecture, groups: Groups, plan: PrunePlan) -> Iterator[str]:

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from frugalseg.core.inputs import InputSpec
+from frugalseg.models.factors import Factors
 from frugalseg.models.network import Network
 
 
@@ -46,14 +47,17 @@ def _fold_norms(module: nn.Module) -> None:
         _fold_norms(child)
     if not isinstance(module, nn.Sequential):
         return
-    layers = list(module.named_children())
-    for (name, layer), (after, norm) in pairwise(layers):
-        if isinstance(norm, nn.BatchNorm2d) and isinstance(layer, nn.Conv2d):
-            setattr(module, name, fuse_conv_bn_eval(layer, norm))
-            setattr(module, after, nn.Identity())
-        elif isinstance(norm, nn.BatchNorm2d) and isinstance(layer, nn.ConvTranspose2d):
-            setattr(module, name, fuse_conv_bn_eval(layer, norm, transpose=True))
-            setattr(module, after, nn.Identity())
+    for (name, layer), (after, norm) in pairwise(list(module.named_children())):
+        if not isinstance(norm, nn.BatchNorm2d):
+            continue
+        if isinstance(layer, Factors) and isinstance(layer[-1], nn.Conv2d):
+            layer[-1] = fuse_conv_bn_eval(layer[-1], norm)
+        elif isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            transpose = isinstance(layer, nn.ConvTranspose2d)
+            setattr(module, name, fuse_conv_bn_eval(layer, norm, transpose=transpose))
+        else:
+            continue
+        setattr(module, after, nn.Identity())
 
 
 def _norms_alone(module: nn.Module) -> None:

@@ -17,6 +17,7 @@ from frugalseg.models.ddrnet import DDRNet, DDRNetConfig
 from frugalseg.models.drbanet import DRBANet, DRBANetConfig
 from frugalseg.models.edgesegnet import EdgeSegNet, EdgeSegNetConfig
 from frugalseg.models.enet import ENet, ENetConfig
+from frugalseg.models.factors import Ranks, factorise
 from frugalseg.models.fastscnn import FastSCNN, FastSCNNConfig
 from frugalseg.models.frugalnet import FrugalNet, FrugalNetConfig
 from frugalseg.models.icnet import ICNet, ICNetConfig
@@ -73,9 +74,10 @@ MODELS: Mapping[str, Entry] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
-    """A network as data: its name, the settings of its config, and what was cut off since.
+    """A network as data: its name, the settings of its config, and what became smaller since.
 
-    `shapes` are those of weights that are smaller than the config says (see `models.reshape`).
+    `shapes` are those of weights that are smaller than the config says (see `models.reshape`),
+    `ranks` those of layers that are written as smaller ones (see `models.factors`).
 
     >>> small = Architecture(name="frugalnet", settings={"num_classes": 2, "width": 0.25})
     >>> small.build().num_classes
@@ -85,6 +87,7 @@ class Architecture:
     name: str
     settings: Mapping[str, Any]
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    ranks: Ranks = field(default_factory=dict)
 
     def build(self) -> Network:
         """Build the network with fresh weights; raises ConfigError for a wrong setting."""
@@ -100,8 +103,15 @@ class Architecture:
             network = entry.build(entry.config(**self.settings))
         except TypeError as wrong:
             raise ConfigError(f"{self.name}: {wrong}") from wrong
-        reshape(network, self.shapes)
+        whole = self.whole_shapes()
+        reshape(network, whole)
+        factorise(network, self.ranks)
+        reshape(network, {name: s for name, s in self.shapes.items() if name not in whole})
         return network
+
+    def whole_shapes(self) -> dict[str, Sequence[int]]:
+        """Return the shapes that layers had before they were written as smaller ones."""
+        return {n: s for n, s in self.shapes.items() if n.rpartition(".")[0] in self.ranks}
 
     def _check_ends(self) -> None:
         """What goes in and what comes out are the same question for every network."""
@@ -113,7 +123,10 @@ class Architecture:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
-        shapes = {name: list(shape) for name, shape in self.shapes.items()}
-        return {"name": self.name, "settings": dict(self.settings)} | (
-            {"shapes": shapes} if shapes else {}
-        )
+        smaller = {
+            what: {name: list(values) for name, values in by_name.items()}
+            for what, by_name in (("shapes", self.shapes), ("ranks", self.ranks))
+        }
+        return {"name": self.name, "settings": dict(self.settings)} | {
+            what: by_name for what, by_name in smaller.items() if by_name
+        }

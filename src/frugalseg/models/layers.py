@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+Side = int | tuple[int, int]  # of a kernel, a stride: alike for both, or (vertical, horizontal)
+
 
 def resize(x_NChw: Tensor, size: Sequence[int]) -> Tensor:
     """Resize bilinearly with half-pixel centres, as every engine does; no-op if it fits."""
@@ -34,10 +36,10 @@ class SameConv(nn.Conv2d):
         self,
         c_in: int,
         c_out: int,
-        kernel: int = 3,
+        kernel: Side = 3,
         *,
-        stride: int = 1,
-        dilation: int = 1,
+        stride: Side = 1,
+        dilation: Side = 1,
         groups: int = 1,
         bias: bool = False,
     ) -> None:
@@ -47,9 +49,12 @@ class SameConv(nn.Conv2d):
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Return (N, C_out, ceil(H / stride), ceil(W / stride))."""
-        reach = self.dilation[0] * (self.kernel_size[0] - 1)
-        top, bottom = _same(x_NCHW.shape[-2], reach, self.stride[0])
-        left, right = _same(x_NCHW.shape[-1], reach, self.stride[0])
+        (top, bottom), (left, right) = (
+            _same(side, dilation * (kernel - 1), stride)
+            for side, kernel, stride, dilation in zip(
+                x_NCHW.shape[-2:], self.kernel_size, self.stride, self.dilation, strict=True
+            )
+        )
         if top == bottom and left == right:
             return self._conv(x_NCHW, (top, left))
         return self._conv(F.pad(x_NCHW, (left, right, top, bottom)), (0, 0))

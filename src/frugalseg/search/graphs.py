@@ -32,7 +32,7 @@ def graph_of(architecture: Architecture, spec: InputSpec) -> Graph:
     A network is recorded once, over a large picture, and re-scaled from that; it is recorded once
     more for a picture to which it cannot be. A frugalnet is not even recorded for other widths.
     """
-    if architecture.name != "frugalnet" or architecture.shapes:
+    if architecture.name != "frugalnet" or architecture.shapes or architecture.ranks:
         return _for_picture(architecture, spec)
     config = FrugalNetConfig(**architecture.settings)
     plain = {"num_classes": 1, "depth": config.depth, "output_stride": config.output_stride}

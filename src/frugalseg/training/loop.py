@@ -17,6 +17,7 @@ from frugalseg.core.inputs import InputSpec
 from frugalseg.data.dataset import Dataset
 from frugalseg.models.network import Network
 from frugalseg.training.batches import Batch, normalise, steps_in_epoch, training_batches
+from frugalseg.training.low_rank import RankPressure
 from frugalseg.training.objective import Objective
 from frugalseg.training.packing import NETWORK, OPTIMIZER, below, packed, unpack
 from frugalseg.training.recipe import Recipe
@@ -71,6 +72,9 @@ class Training:
         self.objective = Objective(recipe.loss, weights_C, self.fabric.device)
         pressed = recipe.sparsity.name != "none"
         self.pressure = Pressure(recipe.sparsity, self.network) if pressed else None
+        self.low_rank = (
+            RankPressure(recipe.low_rank, self.network) if recipe.low_rank.ranks else None
+        )
         self.teaching = teaching
         if teaching is not None:
             teaching.join(network, self.fabric)
@@ -127,6 +131,8 @@ class Training:
         loss = self.objective(outputs, labels.long(), self.step)
         if self.pressure is not None:
             loss = loss + self.pressure.loss()
+        if self.low_rank is not None:
+            loss = loss + self.low_rank.loss(self.step, progress)
         if self.teaching is not None:
             loss = loss + self.teaching.loss(images, outputs.scores)
         self.optimizer.zero_grad(set_to_none=True)

@@ -16,6 +16,7 @@ from pydantic import (
 from frugalseg.core.errors import ConfigError, unknown
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.parse import Part, or_value_error, parse
+from frugalseg.training.overrides import override
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -27,12 +28,14 @@ _T = TypeVar("_T")
 class Model(Part):
     """Which network; `settings` go to its config (width, depth, ...).
 
-    `shapes` are those of weights that were made smaller, as a pruned network has them.
+    `shapes` are those of weights that were made smaller, as a pruned network has them, and `ranks`
+    schemes and ranks of layers that are written as smaller ones: see `models.factors`.
     """
 
     name: str = "frugalnet"
     settings: dict[str, Any] = Field(default_factory=dict)
     shapes: dict[str, list[int]] = Field(default_factory=dict)
+    ranks: dict[str, list[str | int]] = Field(default_factory=dict)
 
 
 class Length(Part):
@@ -193,6 +196,14 @@ class Sparsity(Part):
     weight: float = Field(default=1e-4, gt=0)
 
 
+class LowRank(Part):
+    """Layers are pressed towards `ranks`, for factorising afterwards: see `training.low_rank`."""
+
+    ranks: dict[str, list[str | int]] = Field(default_factory=dict)
+    weight: float = Field(default=1.0, gt=0, description="at the end of the run; it begins at 0")
+    every: int = Field(default=1, ge=1, description="steps from one pressing to the next")
+
+
 class Teacher(Part):
     """A trained network, as run or checkpoint, whose scores are to be learnt: see `losses.distil`.
 
@@ -241,6 +252,7 @@ class Recipe(Part):
     sampling: Sampling = Sampling()
     augment: Augment = Augment()
     sparsity: Sparsity = Sparsity()
+    low_rank: LowRank = LowRank()
     teacher: Teacher = Teacher()
     start: str | None = Field(
         default=None, description="checkpoint or run whose weights are taken where they fit"
@@ -276,7 +288,7 @@ def load_recipe(source: str | Path | Recipe, settings: Sequence[str] = ()) -> Re
     """
     values = source.model_dump() if isinstance(source, Recipe) else _read_yaml(source)
     for setting in settings:
-        _override(values, setting)
+        override(values, setting)
     return recipe_from(values)
 
 
@@ -323,28 +335,3 @@ def _read_yaml(source: str | Path) -> dict[str, Any]:
     if not isinstance(values or {}, dict):
         raise ConfigError(f"{path} is not a recipe: expected keys and values")
     return values or {}
-
-
-def _override(values: dict[str, Any], setting: str) -> None:
-    key, equals, text = setting.partition("=")
-    if not equals or not key.strip():
-        raise ConfigError(f"--set takes KEY=VALUE such as optimizer.lr=2e-3, got {setting!r}")
-    *path, last = key.strip().split(".")
-    for part in path:
-        inner = values.setdefault(part, {})
-        if not isinstance(inner, dict):
-            raise ConfigError(f"--set {setting}: {part!r} has no keys below it")
-        values = inner
-    if path == ["length"]:
-        values.clear()  # the three ways to say how long exclude each other
-    try:
-        values[last] = _number(yaml.safe_load(text))
-    except yaml.YAMLError as wrong:
-        raise ConfigError(f"--set {setting}: not a value: {wrong}") from wrong
-
-
-def _number(value: Any) -> Any:
-    """YAML 1.1 reads 2e-3 as text, since it wants a dot in the mantissa."""
-    if isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value):
-        return float(value)
-    return value

@@ -321,7 +321,8 @@ def architecture_of(recipe: Recipe, labels: LabelSpace, spec: InputSpec) -> Arch
     """Return the recipe's network for these classes."""
     settings: dict[str, Any] = {**recipe.model.settings, "num_classes": labels.num_classes}
     settings["channels"] = spec.channels
-    return Architecture(name=recipe.model.name, settings=settings, shapes=recipe.model.shapes)
+    model = recipe.model
+    return Architecture(name=model.name, settings=settings, shapes=model.shapes, ranks=model.ranks)
 
 
 def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:

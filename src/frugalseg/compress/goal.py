@@ -1,0 +1,94 @@
+"""What a smaller network has to keep to, and the search for the least loss that gets it there."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from frugalseg.core.budget import Budget, Excess, Footprint, Verdict
+from frugalseg.core.errors import ConfigError
+from frugalseg.core.inputs import InputSpec
+from frugalseg.cost.device import Device
+from frugalseg.cost.footprint import footprint
+from frugalseg.cost.graph import Graph
+from frugalseg.cost.memory import as_run
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """What the smaller network has to keep to; None where it need not.
+
+    `budget` is compared with its footprint on `device`, or as LiteRT counts without one.
+    """
+
+    budget: Budget
+    device: Device | None = None
+    parameters: int | None = None
+
+    @property
+    def multiple(self) -> int:
+        """The number of channels that the device stores together."""
+        return 1 if self.device is None else self.device.channel_multiple
+
+    def check(self, graph: Graph) -> Verdict:
+        """Compare a network with all limits."""
+        need = footprint(graph, self.device)
+        excess = list(self.budget.check(need).excess)
+        if self.device is not None:
+            excess += self.device.check(need).excess
+        if self.parameters is not None and graph.params > self.parameters:
+            excess.append(
+                Excess(resource="parameters", needed=graph.params, allowed=self.parameters)
+            )
+        return Verdict(tuple(excess))
+
+    def figures(self, graph: Graph) -> dict[str, int]:
+        """Name what a network comes to, as plans tell it."""
+        need: Footprint = footprint(graph, self.device)
+        return {
+            "parameters": graph.params,
+            "macs": need.macs,
+            "storage_bytes": need.storage_bytes,
+            "ram_bytes": need.ram_bytes,
+        }
+
+    def limits(self) -> dict[str, int]:
+        """Name each limit with what it allows an estimate: fields of a budget, and parameters."""
+        budgets = [self.budget] if self.device is None else [self.budget, self.device.design_budget]
+        given = [(n, limit) for b in budgets for n, limit in b.limits().items()]
+        allowed: dict[str, int] = {}
+        for name, limit in (*given, ("parameters", self.parameters)):
+            if limit is not None:
+                allowed[name] = min(limit, allowed.get(name, limit))
+        return allowed
+
+    def refuse(self, whole: Graph, spec: InputSpec) -> None:
+        """Raise ConfigError for a device that cannot run the network whatever its size."""
+        if self.device is not None and (
+            refusals := self.device.refusals(as_run(whole, self.device), spec)
+        ):
+            raise ConfigError(f"{self.device.name} {'; '.join(refusals)}")
+
+
+def least(of_share: Callable[[float], _T], meets: Callable[[_T], bool], steps: int) -> _T:
+    """Search the least share, 0 to 1, of which what is left meets a goal; else return that of 1.
+
+    >>> least(lambda share: 100 - share * 100, lambda left: left <= 75, steps=4)
+    75.0
+    """
+    low, high = 0.0, 1.0
+    best = of_share(low)
+    if meets(best):
+        return best
+    best = of_share(high)
+    if not meets(best):
+        return best
+    for _ in range(steps):
+        middle = (low + high) / 2
+        tried = of_share(middle)
+        if meets(tried):
+            high, best = middle, tried
+        else:
+            low = middle
+    return best

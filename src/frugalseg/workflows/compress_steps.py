@@ -1,0 +1,264 @@
+"""The steps of `compress`: the plan, the training before it is followed, what it leaves."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from frugalseg.compress.beam import Beam
+from frugalseg.compress.catalog import METHODS, Plan
+from frugalseg.compress.goal import Goal
+from frugalseg.compress.groups import Groups
+from frugalseg.compress.importance import IMPORTANCES
+from frugalseg.compress.lowrank import LowRankPlan, plan_lowrank
+from frugalseg.compress.prune import PrunePlan, plan_prune
+from frugalseg.core.budget import Budget
+from frugalseg.core.errors import ArtifactError, ConfigError, unknown
+from frugalseg.core.files import sha256, write_json
+from frugalseg.core.progress import Progress
+from frugalseg.cost.device import load_device
+from frugalseg.data.check.report import DataReport
+from frugalseg.data.dataset import Dataset
+from frugalseg.models.catalog import Architecture
+from frugalseg.models.network import Network
+from frugalseg.training.batches import normalise, training_batches
+from frugalseg.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from frugalseg.training.objective import Objective
+from frugalseg.training.recipe import Recipe, load_recipe, recipe_from, with_time
+from frugalseg.training.validation import quick_score
+from frugalseg.workflows.train import train_on, weights_of
+
+PLAN, SMALLER, LAST = "plan.json", "smaller.safetensors", "last.safetensors"
+BATCHES = 16  # for the importances that look at gradients
+PICTURES = 16  # of the validation split, for a beam search
+SPARE = 0.005  # of the bytes of a file: what their estimate may be wrong by
+RATE = 0.5  # of the learning rate of the first training
+SHARE = 0.25  # of its length
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompressWish:
+    """What the network must come to, and how.
+
+    `storage_bytes`, `ram_bytes`, `macs` and `parameters` are limits of the int8 network;
+    `device` a name or a file whose budget and multiples of channels hold too. `method` is one of
+    `compress.catalog`; `importance` is that of channels, for pruning ("taylor" unless it is said).
+    """
+
+    storage_bytes: int | None = None
+    ram_bytes: int | None = None
+    macs: int | None = None
+    parameters: int | None = None
+    device: str | Path | None = None
+    method: str = "prune"
+    importance: str | None = None
+
+    def __post_init__(self) -> None:
+        limits = (self.storage_bytes, self.ram_bytes, self.macs, self.parameters, self.device)
+        if all(limit is None for limit in limits):
+            raise ConfigError(
+                "say what the network must come to: bytes of its file, bytes at the peak, MACs,"
+                " parameters, or a device"
+            )
+        if self.method not in METHODS:
+            raise unknown("method", self.method, METHODS)
+        if self.importance is not None and self.method != "prune":
+            raise ConfigError(f"importance is for pruning; {self.method} finds ranks: leave it out")
+        if self.importance is not None and self.importance not in IMPORTANCES:
+            raise unknown("importance", self.importance, IMPORTANCES)
+        if self.parameters is not None and self.parameters <= 0:
+            raise ConfigError(f"parameters must be positive, got {self.parameters}")
+
+    def goal(self, spare: float = 0.0) -> Goal:
+        """Return the limits, bytes less a share; raises what `load_device` and `Budget` do.
+
+        A device leaves a margin itself.
+        """
+        room = self.storage_bytes and int(self.storage_bytes * (1 - spare))
+        return Goal(
+            budget=Budget(storage_bytes=room, ram_bytes=self.ram_bytes, macs=self.macs),
+            device=None if self.device is None else load_device(self.device),
+            parameters=self.parameters,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A compression: of what, on which data, how it is trained, and the folder for all of it.
+
+    `kept` is the network with the input that it is to have, `recipe` that of the whole training.
+    """
+
+    wish: CompressWish
+    goal: Goal
+    kept: Checkpoint
+    path: Path
+    dataset: Dataset
+    report: DataReport
+    recipe: Recipe
+    folder: Path
+    progress: Progress
+
+    def plan(self) -> Plan:
+        """Return the plan that was begun in this folder, or make one; nothing is written.
+
+        Raises ConfigError where the folder is that of something else, and what the plans do.
+        """
+        return _begun(self.folder, asked_of(self.path, self.wish)) or self._new_plan()
+
+    def write(self, plan: Plan) -> None:
+        """Write the plan beside what was asked for."""
+        asked = asked_of(self.path, self.wish)
+        write_json(self.folder / PLAN, {"asked": asked, "plan": plan.to_dict()})
+
+    def smaller(self, plan: Plan) -> Recipe:
+        """Write what the plan leaves of the network, and return the recipe that starts from it.
+
+        For `bsr` the whole network is trained before, pressed towards the ranks; half of the
+        training is that. What is there already stays.
+        """
+        path, recipe = self.folder / SMALLER, self.recipe
+        if self.wish.method == "bsr":
+            recipe = _shorter(recipe, 0.5)
+        if not ((self.folder / "run" / LAST).exists() and path.exists()):
+            before = self._pressed(plan, recipe) if self.wish.method == "bsr" else self.kept
+            follow = METHODS[self.wish.method].apply
+            network, architecture = follow(
+                before.network(), before.architecture, self.kept.input, plan
+            )
+            left = replace(
+                self.kept, architecture=architecture, weights=network.state_dict(), state={},
+                best_miou=None,
+            )  # fmt: skip
+            save_checkpoint(left, path)
+        return _from(recipe, load_checkpoint(path).architecture, path)
+
+    def _pressed(self, plan: Plan, recipe: Recipe) -> Checkpoint:
+        """Return the whole network, trained with its matrices pressed towards the plan's ranks."""
+        assert isinstance(plan, LowRankPlan)
+        if not plan.ranks:
+            return self.kept
+        ranks = {name: list(rank) for name, rank in plan.ranks.items()}
+        pressed = recipe.model_copy(
+            update={
+                "low_rank": recipe.low_rank.model_copy(update={"ranks": ranks}),
+                "teacher": type(recipe.teacher)(),
+                "validations": 1,  # the end counts, where the pressure is full
+            }
+        )
+        out = self.folder / "press"
+        whole = _from(pressed, self.kept.architecture, self.path)
+        run = train_on(self.dataset, self.report, whole, out, (out / LAST).exists(), self.progress)
+        return run.checkpoint
+
+    def _new_plan(self) -> Plan:
+        if self.wish.method == "prune":
+            return self._prune_plan()
+        network, architecture = self.kept.network(), self.kept.architecture
+        method: str | Beam = self.wish.method
+        if method == "bsr":
+            samples = self.dataset.splits["val"]
+            few = samples[:: -(-len(samples) // PICTURES)]
+            score = quick_score(self.dataset, few, self.kept.input)
+            method = Beam(score=score, progress=self.progress)
+        return plan_lowrank(network, architecture.name, self.kept.input, self.goal, method)
+
+    def _prune_plan(self) -> PrunePlan:
+        """Make the plan by an importance; the loss weighs classes as the training does."""
+        network, spec = self.kept.network(), self.kept.input
+        groups = Groups.of(network, spec)
+        weights_C = weights_of(self.recipe, self.report, self.dataset)
+
+        def losses(network: Network) -> Iterator[Tensor]:
+            objective = Objective(self.recipe.loss, weights_C, torch.device("cpu"))
+            batches = training_batches(self.dataset, self.recipe, spec)
+            for images, labels in islice(batches, BATCHES):
+                outputs = network.outputs(normalise(images, spec))
+                yield objective(outputs, labels.long(), 0)
+
+        name = self.wish.importance or "taylor"
+        scores = IMPORTANCES[name](network, groups, losses)
+        return plan_prune(
+            network, self.kept.architecture.name, spec, (name, scores), self.goal,
+            multiple=self.goal.multiple,
+        )  # fmt: skip
+
+
+def asked_of(path: Path, wish: CompressWish) -> dict[str, Any]:
+    """Say what decides on the plan."""
+    return asdict(wish) | {
+        "importance": wish.importance or ("taylor" if wish.method == "prune" else None),
+        "device": wish.device and str(wish.device),
+        "checkpoint": sha256(path),
+    }
+
+
+def recipe_of(
+    kept: Checkpoint, path: Path, time: str | float | None, settings: Sequence[str]
+) -> Recipe:
+    """Return how the smaller network is trained: as before, shorter, and with a teacher."""
+    own = ("model", "start", "teacher.run", "sparsity", "low_rank.ranks")
+    if strange := [text for text in settings if text.strip().startswith(own)]:
+        raise ConfigError(f"compress says itself what network is trained, and with whom: {strange}")
+    before = recipe_from(kept.recipe)
+    values = before.model_dump() | {
+        "model": {"name": kept.architecture.name, "settings": dict(kept.architecture.settings)},
+        "input": str(kept.input),
+        "optimizer": before.optimizer.model_dump() | {"lr": RATE * before.optimizer.lr},
+        "teacher": {"run": str(path.resolve())},
+        "sparsity": {"name": "none"},
+        "low_rank": {},
+        "start": None,
+    }
+    del values["model"]["settings"]["num_classes"]
+    recipe = load_recipe(_shorter(recipe_from(values), SHARE), settings)
+    return recipe if time is None else with_time(recipe, time)
+
+
+def _shorter(recipe: Recipe, share: float) -> Recipe:
+    """Return a recipe of a share of the length."""
+    length = {key: value and value * share for key, value in recipe.length.model_dump().items()}
+    if length["steps"]:
+        length["steps"] = max(1, int(length["steps"]))
+    return recipe_from(recipe.model_dump() | {"length": length})
+
+
+def _from(recipe: Recipe, architecture: Architecture, start: Path) -> Recipe:
+    """Return the recipe for a network as it came to be, starting from a checkpoint of it."""
+    model = recipe.model.model_copy(
+        update={
+            what: {name: list(values) for name, values in by_name.items()}
+            for what, by_name in (("shapes", architecture.shapes), ("ranks", architecture.ranks))
+        }
+    )
+    return recipe.model_copy(update={"model": model, "start": str(start.resolve())})
+
+
+def _begun(folder: Path, asked: Mapping[str, Any]) -> Plan | None:
+    """Return the plan of what was cut off in this folder; None where no training was begun.
+
+    A plan alone is taken as well, if it is for what is asked now. Raises ConfigError where a run is
+    that of something else.
+    """
+    runs = [folder / name for name in ("press", "run") if (folder / name / LAST).exists()]
+    if runs and not (folder / PLAN).is_file():
+        raise ConfigError(f"{runs[0]} is a run of something else: name another folder")
+    try:
+        written = json.loads((folder / PLAN).read_text(encoding="utf-8"))
+        before = dict(written["asked"])
+        plan = METHODS[before["method"]].plan.from_dict(written["plan"])
+    except (OSError, ValueError, KeyError, TypeError, ConfigError) as wrong:
+        if not runs:
+            return None
+        raise ArtifactError(f"{folder / PLAN}: not a plan of ours ({wrong!r})") from wrong
+    told = [
+        f"{key} was {v}, is {asked.get(key)}" for key, v in before.items() if v != asked.get(key)
+    ]
+    if runs and told:
+        raise ConfigError(f"{folder} holds another compression: {'; '.join(told)}; name another")
+    return None if told else plan
