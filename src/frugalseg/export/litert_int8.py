@@ -9,7 +9,7 @@ import numpy as np
 
 from frugalseg.core.errors import ConfigError, GateError, require
 from frugalseg.core.inputs import InputSpec
-from frugalseg.cost.fuse import FIXED, JOINS, PASSES
+from frugalseg.cost.scales import joined
 from frugalseg.export.calibration import Pictures
 from frugalseg.export.flatbuffer import read_model
 from frugalseg.export.litert import convert, quiet
@@ -96,23 +96,17 @@ def _joined(ranges: Collection[str], model: Any) -> list[set[str]]:
     """Collect the names of tensors that must have one scale, for each group with a join in it."""
     graph, kinds = model.subgraphs[0], operator_names(model)
     names = [bytes(tensor.name or b"").decode() for tensor in graph.tensors]
-    fixed = {names[i] for i in graph.inputs}
-    groups: list[tuple[set[str], bool]] = []
-    for op in graph.operators:
-        kind = kinds[op.opcodeIndex].lower()
-        reads, writes = (
-            {names[i] for i in side if i >= 0 and names[i] in ranges}
-            for side in (op.inputs, op.outputs)
+    ops = (
+        (
+            kinds[op.opcodeIndex].lower(),
+            *(
+                {names[i] for i in side if i >= 0 and names[i] in ranges}
+                for side in (op.inputs, op.outputs)
+            ),
         )
-        if kind in FIXED or (kind in PASSES and fixed & reads):
-            fixed |= writes
-        elif kind in PASSES | JOINS:
-            new, joins = (reads | writes) - fixed, kind in JOINS
-            for met in [group for group in groups if group[0] & new]:
-                groups.remove(met)
-                new, joins = new | met[0], joins or met[1]
-            groups.append((new, joins))
-    return [group for group, joins in groups if joins]
+        for op in graph.operators
+    )
+    return joined(ops, {names[i] for i in graph.inputs})
 
 
 def _check_input(path: Path, spec: InputSpec) -> None:

@@ -16,6 +16,7 @@ from pydantic import (
 from frugalseg.core.errors import ConfigError, unknown
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.parse import Part, or_value_error, parse
+from frugalseg.training.smaller import Quantize, Sparsity
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -186,13 +187,6 @@ class Augment(Part):
         return self
 
 
-class Sparsity(Part):
-    """Scales of norms are pressed towards zero, for pruning afterwards: see `training.sparsity`."""
-
-    name: Literal["none", "bn", "cap"] = "none"
-    weight: float = Field(default=1e-4, gt=0)
-
-
 class Teacher(Part):
     """A trained network, as run or checkpoint, whose scores are to be learnt: see `losses.distil`.
 
@@ -241,6 +235,7 @@ class Recipe(Part):
     sampling: Sampling = Sampling()
     augment: Augment = Augment()
     sparsity: Sparsity = Sparsity()
+    quantize: Quantize = Quantize()
     teacher: Teacher = Teacher()
     start: str | None = Field(
         default=None, description="checkpoint or run whose weights are taken where they fit"
