@@ -45,7 +45,8 @@ def export(
         ),
     ] = None,
     bits: Annotated[
-        Path | None, typer.Option(help="Plan of weights of 4 bits (JSON), instead of --bytes.")
+        Path | None,
+        typer.Option(help="manifest.json with a plan made by --bytes, to follow again."),
     ] = None,
     format: options.Format = None,
     quiet: options.Quiet = False,

@@ -27,6 +27,7 @@ from frugalseg.training.smaller import Quantize
 
 FEW, MANY = 4, 8
 LEAST_LOSS = 1e-9
+TOLD = 8  # differences
 # Kinds that run with weights of 4 bits; not transposed convolutions.
 AT_4_BITS = frozenset({"conv_2d", "depthwise_conv_2d", "fully_connected"})
 
@@ -118,7 +119,8 @@ def apply_bits(network: Network, name: str, spec: InputSpec, plan: BitsPlan) -> 
         if bits not in (FEW, MANY) or layer not in plan.weights
     ]  # fmt: skip
     if told:
-        raise ConfigError(f"the plan was made for another network: {'; '.join(told)}")
+        more = f"; and {len(told) - TOLD} more" if len(told) > TOLD else ""
+        raise ConfigError(f"the plan was made for another network: {'; '.join(told[:TOLD])}{more}")
     return dict(plan.bits)
 
 

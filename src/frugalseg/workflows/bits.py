@@ -34,7 +34,7 @@ def planned_bits(
 
 
 def read_bits(kept: Checkpoint, wish: str | Path | Mapping[str, int]) -> dict[str, int]:
-    """Return the bits by layer: those given, or those of a plan's file.
+    """Return the bits by layer: those given, or of a file with a plan, such as a manifest.
 
     Raises ConfigError for a file that is no plan, and for a plan of another network.
     """
@@ -47,5 +47,7 @@ def read_bits(kept: Checkpoint, wish: str | Path | Mapping[str, int]) -> dict[st
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as wrong:
         raise ConfigError(f"cannot read the plan {path}: {wrong}") from wrong
+    if isinstance(values, dict) and isinstance(values.get("settings"), dict):
+        values = values["settings"].get("bits_plan")
     plan = BitsPlan.from_dict(values)
     return apply_bits(kept.network(), kept.architecture.name, kept.input, plan)

@@ -68,7 +68,8 @@ class ExportWish:
     """What to write and how to prove it. The first format is the one to deploy.
 
     `output` is what the deployed file gives; None leaves it to the device. `verify` insists on
-    the device's own tool, which is asked anyway where it is installed. `how` is for int8.
+    the device's own tool, which is asked anyway where it is installed. `how` is for int8, and
+    `plan` is what its bits come from.
     """
 
     formats: Sequence[str] = ("litert_int8",)
@@ -78,6 +79,7 @@ class ExportWish:
     output: str | None = None
     verify: bool = False
     how: Quantisation = PLAIN
+    plan: BitsPlan | None = None
 
     def __post_init__(self) -> None:
         if not self.formats:
@@ -98,6 +100,11 @@ class ExportWish:
         if self.how != PLAIN and (imx500 or not int8):
             where = "its maker's tool quantises for an IMX500" if imx500 else "nothing is int8"
             raise ConfigError(f"{where}: no say in ranges, equalising, biases or bits")
+
+    def told(self) -> dict[str, Any]:
+        """Return what a manifest says of how int8 was made."""
+        plan = {} if self.plan is None else {"bits_plan": self.plan.to_dict()}
+        return {"quantisation": self.how.to_dict(), **plan}
 
     def _check_device(self) -> None:
         first = FORMATS[self.formats[0]]
@@ -151,8 +158,8 @@ def export(
 
     `ranges` ("minmax", "percentile", "entropy", "mse"), `equalise` and `correct` choose how int8 is
     made (see `export.quantisation`). `bits` says which layers have weights of 4 bits, itself or as
-    the file of a `compress.mixed.BitsPlan`; with `bytes` they are planned so that the int8 file has
-    at most so many, and `announce` is called with the plan.
+    the file of a `compress.mixed.BitsPlan`, or a manifest that holds one; with `bytes` they are
+    planned so that the int8 file has at most so many, and `announce` is called with the plan.
 
     Raises GateError, and leaves what was at `out` before, where a file loses more than `tolerance`
     mIoU points against the float network or an fp32 file differs from it by more than 1e-4;
@@ -168,12 +175,13 @@ def export(
     )  # fmt: skip
     kept = load_checkpoint(Path(checkpoint))
     dataset = open_for(kept.labels, data, format=format)
+    plan = None
     if bytes is not None:
         plan = planned_bits(kept, dataset, bytes, progress)
         announce(plan)
         bits = plan.bits
     if bits is not None:
-        wish = replace(wish, how=replace(wish.how, bits=read_bits(kept, bits)))
+        wish = replace(wish, how=replace(wish.how, bits=read_bits(kept, bits)), plan=plan)
     return export_checkpoint(kept, dataset, Path(out), wish, progress=progress)
 
 
@@ -223,7 +231,7 @@ def export_checkpoint(
                 more["board"] = _board(draft, segmenter, dataset, wish.device, progress)
                 more["others"] = hashes(draft, draft / FOLDER)
         manifest = whole_manifest(kept, entries, float_scores, dataset, wish)
-        more["settings"] = {**manifest.settings, "quantisation": wish.how.to_dict()}
+        more["settings"] = manifest.settings | wish.told()
         manifest = manifest.model_copy(update={"footprint": need.to_dict(), **more})
         manifest.save(draft)
         write_text(draft / CARD, model_card(manifest))
