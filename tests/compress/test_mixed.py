@@ -29,7 +29,8 @@ def images() -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def whole(network: Network, images: torch.Tensor) -> BitsPlan:
-    return plan_bits(network, "frugalnet", SPEC, images, None)
+    layers = [*weights_of(network, SPEC)]
+    return plan_bits(network, "frugalnet", SPEC, sensitivity(network, SPEC, images, layers), None)
 
 
 def test_every_layer_has_a_count_and_a_loss(network: Network, whole: BitsPlan) -> None:
@@ -57,23 +58,19 @@ def test_a_layer_that_4_bits_spoil_is_more_sensitive(
     assert found[layer] > whole.loss[layer]
 
 
-def test_the_goal_is_met_with_what_is_worth_most(
-    network: Network, images: torch.Tensor, whole: BitsPlan
-) -> None:
+def test_the_goal_is_met_with_what_is_worth_most(network: Network, whole: BitsPlan) -> None:
     goal = (whole.before + whole.after) // 2
-    plan = plan_bits(network, "frugalnet", SPEC, images, goal)
+    plan = plan_bits(network, "frugalnet", SPEC, whole.loss, goal)
     assert plan.after <= goal < plan.after + max(plan.weights.values())
     assert plan.before - plan.after == sum(plan.weights[n] // 2 for n in plan.bits)
     worth = {n: (whole.weights[n] // 2) / max(whole.loss[n], 1e-9) for n in whole.weights}
     assert min(worth[n] for n in plan.bits) >= max(worth[n] for n in worth.keys() - plan.bits)
-    assert not plan_bits(network, "frugalnet", SPEC, images, whole.before).bits
+    assert not plan_bits(network, "frugalnet", SPEC, whole.loss, whole.before).bits
 
 
-def test_less_than_4_bits_everywhere_is_refused(
-    network: Network, images: torch.Tensor, whole: BitsPlan
-) -> None:
+def test_less_than_4_bits_everywhere_is_refused(network: Network, whole: BitsPlan) -> None:
     with pytest.raises(OverBudgetError, match="4 bits everywhere"):
-        plan_bits(network, "frugalnet", SPEC, images, whole.after - 1)
+        plan_bits(network, "frugalnet", SPEC, whole.loss, whole.after - 1)
 
 
 def test_a_plan_is_data_and_another_network_is_refused(network: Network, whole: BitsPlan) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from ai_edge_litert.interpreter import Interpreter
 
-from frugalseg.compress.mixed import plan_bits
+from frugalseg.compress.mixed import plan_bits, sensitivity, weights_of
 from frugalseg.core.errors import ConfigError
 from frugalseg.core.inputs import InputSpec
 from frugalseg.cost.tflite import read_tflite
@@ -32,7 +32,9 @@ def scores(path: Path, picture_HWC: Any) -> Any:
 
 def test_a_plan_comes_true_in_the_file(tmp_path: Path, untrained: Callable[..., Network]) -> None:
     network, path = untrained(), tmp_path / "m.tflite"
-    plan = plan_bits(network, "frugalnet", SPEC, torch.randn(1, 3, *SPEC.size), 47_000)
+    images = torch.randn(1, 3, *SPEC.size)
+    loss = sensitivity(network, SPEC, images, [*weights_of(network, SPEC)])
+    plan = plan_bits(network, "frugalnet", SPEC, loss, 47_000)
     assert 5 < len(plan.bits) < len(plan.weights)
     picture = np.random.default_rng(0).integers(0, 256, (*SPEC.size, 3), np.uint8)
     export_litert_int8(network, SPEC, path, pictures=[picture], how=Quantisation(bits=plan.bits))

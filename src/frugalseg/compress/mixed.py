@@ -66,40 +66,43 @@ class BitsPlan:
 
 
 def plan_bits(
-    network: Network,
-    name: str,
-    spec: InputSpec,
-    images_NCHW: Tensor,
-    most_bytes: int | None,
-    *,
-    progress: Progress = silent,
+    network: Network, name: str, spec: InputSpec, loss: Mapping[str, float], most_bytes: int | None
 ) -> BitsPlan:
     """Choose the layers that get weights of 4 bits, so that the file has at most `most_bytes`.
 
-    `images_NCHW` are the pictures, normalised, at the size of the input. Without a limit all
-    layers get them. The network is not changed. Raises OverBudgetError where 4 bits everywhere
-    are too many, with what they come to.
+    `loss` is what `sensitivity` measured. Without a limit all layers get them. The network is not
+    changed. Raises what `check_bytes` does.
     """
-    weights = weights_of(network, spec)
-    before = file_bytes(trace(network, spec))
-    saved = {layer: count // 2 for layer, count in weights.items()}
-    least = before - sum(saved.values())
-    if most_bytes is not None and least > most_bytes:
-        verdict = Budget(storage_bytes=most_bytes).check(
-            Footprint(storage_bytes=least, ram_bytes=0, macs=0)
-        )
-        raise OverBudgetError(
-            f"with weights of 4 bits everywhere, {name} is too much: {verdict}", verdict
-        )
-    loss = sensitivity(network, spec, images_NCHW, [*weights], progress=progress)
+    check_bytes(network, name, spec, most_bytes)
+    weights, before = weights_of(network, spec), file_bytes(trace(network, spec))
     after, bits = before, dict[str, int]()
-    worth = sorted(weights, key=lambda layer: -saved[layer] / max(loss[layer], LEAST_LOSS))
+    worth = sorted(
+        weights, key=lambda layer: -_saved(weights[layer]) / max(loss[layer], LEAST_LOSS)
+    )
     for layer in worth:
         if most_bytes is not None and after <= most_bytes:
             break
         bits[layer] = FEW
-        after -= saved[layer]
-    return BitsPlan(network=name, weights=weights, loss=loss, bits=bits, before=before, after=after)
+        after -= _saved(weights[layer])
+    return BitsPlan(
+        network=name, weights=weights, loss=dict(loss), bits=bits, before=before, after=after
+    )
+
+
+def check_bytes(network: Network, name: str, spec: InputSpec, most_bytes: int | None) -> None:
+    """Raise OverBudgetError where 4 bits everywhere are too many, with what they come to."""
+    weights = weights_of(network, spec)
+    least = file_bytes(trace(network, spec)) - sum(map(_saved, weights.values()))
+    if most_bytes is not None and least > most_bytes:
+        need = Footprint(storage_bytes=least, ram_bytes=0, macs=0)
+        verdict = Budget(storage_bytes=most_bytes).check(need)
+        told = f"even with 4 bits everywhere, {name} is too much: {verdict}"
+        raise OverBudgetError(told, verdict)
+
+
+def _saved(weights: int) -> int:
+    """Return the bytes that so many weights save with 4 bits."""
+    return weights // 2
 
 
 def apply_bits(network: Network, name: str, spec: InputSpec, plan: BitsPlan) -> dict[str, int]:
