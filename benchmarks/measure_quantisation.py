@@ -4,8 +4,9 @@
         frugalnet=RUN,MORE,QAT,QAT4 bisenet=RUN,MORE,QAT
 
 For each network, RUN is a training, MORE some epochs more of it in float, and QAT as many with
-`quantize.name=qat`, both from RUN; QAT4 as well, with 4 bits in `quantize.bits`. Files after training are made of MORE. All are scored on the
-validation split, through the runtime. What is there already is not done again (--out).
+`quantize.name=qat`, both from RUN; QAT4 as well, with 4 bits in `quantize.bits`. Files after
+training are made of MORE. All are scored on the validation split, through the runtime. What is
+there already is not done again (--out).
 """
 
 import argparse
