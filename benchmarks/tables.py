@@ -19,7 +19,8 @@ from study_tables import study
 from frugalseg.data.catalog import FORMATS as LAYOUTS
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "zoo.md", ROOT / "docs" / "data.md")
+NAMES = ("data", "quantisation", "zoo")
+DOCUMENTS = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in NAMES))
 MODELS = ROOT / "src" / "frugalseg" / "models"
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -215,9 +216,32 @@ RUNTIMES = {
     "estimates-rss": "LiteRT with XNNPACK: resident memory, networks not seen before",
     "estimates-tflm": "TensorFlow Lite Micro: arena",
 }
+
+
+def quantisation() -> str:
+    """One row for each way to make int8, one column for each network: the record made last."""
+    files = [file for file in read_records() if "quantisation" in file["settings"]]
+    if not files:
+        return ""
+    values = {tuple(r["name"].rsplit("/", 2)): r["value"] for r in files[-1]["records"]}
+    networks = list(dict.fromkeys(network for network, _, _ in values))
+    usual = {network: values.get((network, "ptq minmax", "bytes")) for network in networks}
+    rows = [f"| | {' | '.join(networks)} |", "|---" * (len(networks) + 1) + "|"]
+
+    def cell(network: str, way: str) -> str:
+        miou, size = (values.get((network, way, figure)) for figure in ("miou", "bytes"))
+        if miou is None:
+            return ""
+        return f"{miou:.2f}" + ("" if size in (None, usual[network]) else f", {size:,.0f} bytes")
+
+    for way in dict.fromkeys(way for _, way, _ in values):
+        rows.append(f"| {way} | {' | '.join(cell(network, way) for network in networks)} |")
+    return "\n".join(rows) + "\n"
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "accuracy": accuracy, "bands": bands, "estimates": estimates, "latency": latency,
-    "layouts": layouts, "networks": networks, "zoo": zoo,
+    "layouts": layouts, "networks": networks, "quantisation": quantisation, "zoo": zoo,
     "camvid_zoo": partial(study, "camvid-zoo", "miou_int8"),
     "augmentation": partial(study, "augmentation", "miou_float"),
     "colour": partial(study, "colour", "miou_float"),

@@ -8,11 +8,13 @@ activation enters: it is computed once, at export.
 import copy
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -36,12 +38,86 @@ def trace(model: nn.Module, spec: InputSpec) -> Graph:
 
 def record(model: nn.Module, spec: InputSpec) -> Graph:
     """Note the operators as PyTorch runs them in evaluation mode, before any fusion."""
+    return _run(model, spec, watched=False)[0]
+
+
+class Call(NamedTuple):
+    """A call of a torch function: in which module, of what, and the how manieth of these."""
+
+    layer: str
+    function: str
+    number: int
+
+
+class Calls(TorchFunctionMode):
+    """Sees each call of a torch function while `model` runs inside `with`.
+
+    It is above autograd, so that what `called` returns instead of the result is learnt through.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self._model, self._layers = model, list[str]()
+        self._hooks: list[Any] = []
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def __enter__(self) -> Self:
+        for name, module in self._model.named_modules():
+            enter = lambda *_, name=name: self._layers.append(name)  # noqa: E731
+            self._hooks.append(module.register_forward_pre_hook(enter))
+            self._hooks.append(module.register_forward_hook(self._leave))
+        self._layers.clear()
+        self._counts.clear()
+        return super().__enter__()  # type: ignore[no-any-return,no-untyped-call]
+
+    def __exit__(self, *what: Any) -> None:
+        super().__exit__(*what)  # type: ignore[no-untyped-call]
+        while self._hooks:
+            self._hooks.pop().remove()
+
+    def __torch_function__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Name the call and hand it on."""
+        layer, name = self._layers[-1] if self._layers else "", getattr(func, "__name__", "")
+        self._counts[layer, name] += 1
+        return self.called(Call(layer, name, self._counts[layer, name]), func, args, kwargs or {})
+
+    def called(self, call: Call, func: Any, args: Any, kwargs: Any) -> Any:
+        """Do it; to be written by who watches."""
+        raise NotImplementedError
+
+    def _leave(self, *_: Any) -> None:
+        self._layers.pop()
+
+
+class _Watch(Calls):
+    """Notes which activation each call makes."""
+
+    def __init__(self, model: nn.Module, recorder: "_Recorder") -> None:
+        super().__init__(model)
+        self.recorder, self.made = recorder, dict[Call, str]()
+
+    def called(self, call: Call, func: Any, args: Any, kwargs: Any) -> Any:
+        """Compare what is there afterwards with what was there before."""
+        before = self.recorder.num_ops
+        made = func(*args, **kwargs)
+        if self.recorder.num_ops > before and (name := self.recorder.name_of(made)) is not None:
+            self.made[call] = name
+        return made
+
+
+def record_calls(model: nn.Module, spec: InputSpec) -> tuple[Graph, Mapping[Call, str]]:
+    """Record, and name the activation that each call of a torch function made."""
+    return _run(model, spec, watched=True)
+
+
+def _run(model: nn.Module, spec: InputSpec, *, watched: bool) -> tuple[Graph, Mapping[Call, str]]:
     shadow = _shadow(model)
     recorder = _Recorder(shadow)
+    watch = _Watch(shadow, recorder)
     image_NCHW = torch.empty(1, spec.channels, *spec.size, device="meta")
     image = recorder.name_activation(image_NCHW, "image")
     try:
-        with torch.no_grad(), torch.device("meta"), recorder:
+        with torch.no_grad(), torch.device("meta"), recorder, watch if watched else nullcontext():
             result = getattr(shadow, "native", shadow)(image_NCHW)
     except (RuntimeError, NotImplementedError, ValueError) as wrong:
         raise ConfigError(
@@ -49,7 +125,7 @@ def record(model: nn.Module, spec: InputSpec) -> Graph:
             f" {spec.channels} channels: {wrong}"
         ) from wrong
     graph = recorder.graph(image, _tensors(result))
-    return replace(graph, pads_same=getattr(model, "pads_same", False))
+    return replace(graph, pads_same=getattr(model, "pads_same", False)), watch.made
 
 
 def _shadow(model: nn.Module) -> nn.Module:
@@ -141,6 +217,15 @@ class _Recorder(TorchDispatchMode):
             name=name, shape=tuple(tensor.shape), element_bytes=_element_bytes(tensor)
         )
         return name
+
+    @property
+    def num_ops(self) -> int:
+        """How many operators were noted so far."""
+        return len(self._ops)
+
+    def name_of(self, made: object) -> str | None:
+        """Name an activation; None for all else."""
+        return self._names.get(id(made))
 
     def graph(self, image: str, results: Iterable[torch.Tensor]) -> Graph:
         """Close the book. Results that nobody reads (indices of a pooling) never existed."""

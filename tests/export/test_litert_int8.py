@@ -16,6 +16,9 @@ from frugalseg.models.catalog import Architecture
 from frugalseg.models.layers import resize
 from frugalseg.models.network import Network
 from frugalseg.trace import trace
+from frugalseg.training.batches import normalise
+from frugalseg.training.quantise import Int8, Quantiser
+from frugalseg.training.smaller import Quantize
 from frugalseg.training.validation import network_scores
 
 Operators = Callable[[Path], Counter[str]]
@@ -244,11 +247,31 @@ def test_without_pictures_there_is_nothing_to_calibrate_on(
     assert list(tmp_path.iterdir()) == []
 
 
-def _correlation(network: Network, spec: InputSpec, path: Path, picture_HWC: Any) -> float:
+def test_training_imitates_the_file(tmp_path: Path, untrained: Callable[..., Network]) -> None:
+    """It errs as much as the file does, and in the same places; engines differ from each other."""
+    spec, path, network = InputSpec(height=48, width=64), tmp_path / "m.tflite", untrained()
+    [picture] = pictures(spec, 1)
+    export_litert_int8(network, spec, path, pictures=[picture])
+    quantiser = Quantiser(Quantize(name="qat"), network, spec)
+    image_NCHW = normalise(torch.from_numpy(picture).permute(2, 0, 1)[None], spec)
+    with quantiser.on(network, learn=True), torch.no_grad():
+        network.native(image_NCHW)
+    expected = network_scores(network, spec, picture)
+    imitated = network_scores(Int8(network, quantiser), spec, picture) - expected
+    real = _scores(path, picture) - expected
+    assert float(imitated.std()) == pytest.approx(float(real.std()), rel=0.4)
+    assert np.corrcoef(imitated.ravel(), real.ravel())[0, 1] > 0.1
+
+
+def _scores(path: Path, picture_HWC: Any) -> Any:
     interpreter = opened(path)
     source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     interpreter.set_tensor(source["index"], (picture_HWC ^ 0x80).view(np.int8)[None])
     interpreter.invoke()
-    scores = interpreter.get_tensor(target["index"])[0].astype(np.float64)
+    scale, zero = target["quantization"]
+    return (interpreter.get_tensor(target["index"])[0].astype(np.float64) - zero) * scale
+
+
+def _correlation(network: Network, spec: InputSpec, path: Path, picture_HWC: Any) -> float:
     expected = network_scores(network, spec, picture_HWC)
-    return float(np.corrcoef(scores.ravel(), expected.ravel())[0, 1])
+    return float(np.corrcoef(_scores(path, picture_HWC).ravel(), expected.ravel())[0, 1])

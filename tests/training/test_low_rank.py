@@ -13,7 +13,8 @@ from frugalseg.models.catalog import Architecture
 from frugalseg.models.factors import unfold, weight_of
 from frugalseg.training.loop import Training
 from frugalseg.training.low_rank import RankPressure, stable_rank
-from frugalseg.training.recipe import LowRank, Recipe, recipe_from
+from frugalseg.training.recipe import Recipe, recipe_from
+from frugalseg.training.smaller import LowRank
 
 RANKS: dict[str, tuple[str, int]] = {
     "stage16.0.0": ("channel", 4),

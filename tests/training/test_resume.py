@@ -27,6 +27,7 @@ SETTINGS = [
 MODELS = {
     "frugalnet": ["model.settings.width=0.25", "model.settings.depth=1"],
     "enet": ["model={name: enet}"],  # it has dropout
+    "quantised": ["model.settings={width: 0.25, depth: 1}", "quantize={name: qat, start: 0.4}"],
 }
 # It starts torch once, then forks a life for each kill. A kill comes a random moment after a
 # random row of the log.

@@ -11,7 +11,8 @@ from frugalseg.core.inputs import InputSpec
 from frugalseg.data.dataset import Dataset
 from frugalseg.models.catalog import Architecture
 from frugalseg.training.loop import Training
-from frugalseg.training.recipe import Recipe, Sparsity, recipe_from
+from frugalseg.training.recipe import Recipe, recipe_from
+from frugalseg.training.smaller import Sparsity
 from frugalseg.training.sparsity import Pressure, pressure
 
 

@@ -21,8 +21,9 @@ ELEMENT_BYTES = {
     "FLOAT64": 8, "INT64": 8, "UINT64": 8, "COMPLEX64": 8,
     "FLOAT32": 4, "INT32": 4, "UINT32": 4,
     "FLOAT16": 2, "INT16": 2, "UINT16": 2,
-    "INT8": 1, "UINT8": 1, "BOOL": 1,
+    "INT8": 1, "UINT8": 1, "BOOL": 1, "INT4": 1,
 }  # fmt: skip
+PACKED = 2  # of INT4, which weights alone are, so many lie in a byte of the file
 MATRIX_KINDS = {"conv_2d", "depthwise_conv_2d", "transpose_conv", "fully_connected"}
 DAMAGE = (
     StructError, IndexError, KeyError, ValueError, TypeError, AttributeError, OverflowError,
@@ -124,7 +125,9 @@ class _OpReader:
         new = [i for i in weights if i not in self.counted]
         self.counted |= {*new}
         for i in new:
-            self.stored[self.elements[i].lower().replace("float", "fp")] += self.values[i].bytes
+            bytes_ = self.values[i].bytes
+            stored = -(-bytes_ // PACKED) if self.elements[i] == "INT4" else bytes_
+            self.stored[self.elements[i].lower().replace("float", "fp")] += stored
         # A transposed convolution reads the shape of its output first.
         places = inputs[3 if kind == "transpose_conv" else 2 :] if kind in MATRIX_KINDS else []
         bias = [i for i in new if i in places]

@@ -11,6 +11,7 @@ from frugalseg.export.calibration import Pictures
 from frugalseg.export.litert import export_litert
 from frugalseg.export.litert_int8 import export_litert_int8
 from frugalseg.export.onnx import export_onnx
+from frugalseg.export.quantisation import Quantisation
 from frugalseg.models.network import Network
 
 
@@ -18,9 +19,15 @@ class Write(Protocol):
     """Writes `network` as `path`."""
 
     def __call__(
-        self, network: Network, spec: InputSpec, path: Path, *, pictures: Pictures
+        self,
+        network: Network,
+        spec: InputSpec,
+        path: Path,
+        *,
+        pictures: Pictures,
+        how: Quantisation = ...,
     ) -> None:
-        """Write the file."""
+        """Write the file; formats in float need neither `pictures` nor `how`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,14 +15,22 @@ from frugalseg.core.inputs import InputSpec
 from frugalseg.export.calibration import Pictures
 from frugalseg.export.lowering import Deployed, example, lower
 from frugalseg.export.order import order
+from frugalseg.export.quantisation import Quantisation
 from frugalseg.export.tidy import tidy
 from frugalseg.models.network import Network
 
 MOST_TOLD = 4_000
 
 
-def export_litert(network: Network, spec: InputSpec, path: Path, *, pictures: Pictures) -> None:
-    """Write the network as fp32 .tflite. `pictures` are not needed: nothing is calibrated."""
+def export_litert(
+    network: Network,
+    spec: InputSpec,
+    path: Path,
+    *,
+    pictures: Pictures,
+    how: Quantisation | None = None,
+) -> None:
+    """Write the network as fp32 .tflite: nothing is calibrated or rounded."""
     convert(network, spec, path, raw=True)
 
 

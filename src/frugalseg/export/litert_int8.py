@@ -1,7 +1,9 @@
 """LiteRT int8: static activations, weights per channel, pixel - 128 in and int8 scores out."""
 
+import re
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +11,17 @@ import numpy as np
 
 from frugalseg.core.errors import ConfigError, GateError, require
 from frugalseg.core.inputs import InputSpec
-from frugalseg.cost.fuse import FIXED, JOINS, PASSES
+from frugalseg.cost.scales import joined
+from frugalseg.export.bias import correct
+from frugalseg.export.bits import operators_of
 from frugalseg.export.calibration import Pictures
+from frugalseg.export.equalise import equalise
 from frugalseg.export.flatbuffer import read_model
 from frugalseg.export.litert import convert, quiet
+from frugalseg.export.lowering import lower
 from frugalseg.export.order import order
+from frugalseg.export.quantisation import PLAIN, Quantisation
+from frugalseg.export.ranges import MINMAX, clip
 from frugalseg.export.tidy import operator_names, tidy
 from frugalseg.models.network import Network
 
@@ -22,49 +30,79 @@ LEAST_RANGE = 1e-7  # less than this no picture has woken
 
 
 def export_litert_int8(
-    network: Network, spec: InputSpec, path: Path, *, pictures: Pictures
+    network: Network,
+    spec: InputSpec,
+    path: Path,
+    *,
+    pictures: Pictures,
+    how: Quantisation = PLAIN,
 ) -> None:
-    """Write the network as int8 .tflite, its ranges measured on `pictures`.
+    """Write the network as int8 .tflite, its ranges measured on `pictures`, `how` as it says.
 
-    Post-training quantisation by AI Edge Quantizer; min and max of each tensor are averaged
-    over the pictures. The range of the input is not measured but set, to that of all pixels, so
-    that its int8 values are pixel - 128 exactly. Maps that are joined share a range; maps that no
-    picture wakes get one.
+    Post-training quantisation by AI Edge Quantizer. The range of the input is not measured but
+    set, to that of all pixels, so that its int8 values are pixel - 128 exactly. Maps that are
+    joined share a range; maps that no picture wakes get one. Raises ConfigError without pictures,
+    and for `bits` of layers that the network has not.
     """
     feeds = [(picture[None].astype(np.float32) - spec.mean) / spec.std for picture in pictures]
     if not feeds:
         raise ConfigError("int8 needs at least one calibration picture")
+    lowered = lower(network)
+    if how.equalise:
+        equalise(lowered, spec)
+    if how.correct:
+        correct(lowered, feeds, how.bits)
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "float.tflite"
-        convert(network, spec, source, raw=False)
+        convert(lowered, spec, source, raw=False)
+        few = operators_of(source, lowered, [*how.bits])
         with quiet():
-            _quantise(source, path, feeds, spec)
+            quantizer = _quantizer(source, few)
+            ranges = _ranges(quantizer, source, feeds, spec, how)
+            quantizer.quantize(ranges).export_model(str(path), overwrite=True)
     tidy(path)
     order(path)
     _check_input(path, spec)
 
 
-def _quantise(source: Path, path: Path, feeds: list[Any], spec: InputSpec) -> None:
+def _quantizer(source: Path, few: Iterable[tuple[str, str]]) -> Any:
+    """Return the quantiser of a file; `few` are kinds and maps of operators with 4-bit weights."""
     aeq = require("ai_edge_quantizer", extra="export")
+    every = aeq.qtyping.TFLOperationName
+    recipes, wide = aeq.recipe_manager.RecipeManager(), {"activation_num_bits": 8}
+    recipes.add_static_config(".*", every.ALL_SUPPORTED, weight_num_bits=8, **wide)
+    for kind, name in few:
+        # By way of a CONV_2D: of a depthwise one the quantiser does not know that it can be run.
+        one = aeq.recipe_manager.RecipeManager()
+        one.add_static_config(".*", every.CONV_2D, weight_num_bits=4, **wide)
+        config = one.get_quantization_configs(every.CONV_2D, "")[1]
+        recipes.add_quantization_config(
+            f"^{re.escape(name)};?$", every(kind.upper()),
+            op_config=replace(config, skip_checks=True),
+        )  # fmt: skip
+    return aeq.quantizer.Quantizer(str(source), recipes.get_quantization_recipe())
+
+
+def _ranges(
+    quantizer: Any, source: Path, feeds: list[Any], spec: InputSpec, how: Quantisation
+) -> dict[str, Any]:
+    """Measure the range of each map on the feeds."""
     interpreter = require("ai_edge_litert.interpreter", extra=None)
-    recipes = aeq.recipe_manager.RecipeManager()
-    recipes.add_static_config(
-        ".*", aeq.qtyping.TFLOperationName.ALL_SUPPORTED,
-        activation_num_bits=8, weight_num_bits=8,
-    )  # fmt: skip
-    quantizer = aeq.quantizer.Quantizer(str(source), recipes.get_quantization_recipe())
     signatures = interpreter.Interpreter(model_path=str(source)).get_signature_list()
     key, signature = next(iter(signatures.items()))
     name = signature["inputs"][0]
-    ranges = quantizer.calibrate({key: [{name: feed} for feed in feeds]})
-    for tensor in ranges:
+    few = feeds if how.ranges == MINMAX else feeds[:1]  # for the names and shapes of all
+    ranges: dict[str, Any] = quantizer.calibrate({key: [{name: feed} for feed in few]})
+    if how.ranges != MINMAX:
+        clip(ranges, source, feeds, how.ranges)
+    for tensor, bounds in ranges.items():
         if tensor.startswith(f"{key}_{name}"):
             for bound, pixel in (("min", 0), ("max", 255)):
                 value = (pixel - spec.mean) / spec.std
-                ranges[tensor][bound] = np.full_like(ranges[tensor][bound], value)
-    widen_empty(ranges)
+                bounds[bound] = np.full_like(bounds[bound], value)
     share_ranges(ranges, read_model(source))
-    quantizer.quantize(ranges).export_model(str(path), overwrite=True)
+    widen_empty(ranges)
+    return ranges
 
 
 def widen_empty(ranges: dict[str, Any]) -> None:
@@ -96,23 +134,17 @@ def _joined(ranges: Collection[str], model: Any) -> list[set[str]]:
     """Collect the names of tensors that must have one scale, for each group with a join in it."""
     graph, kinds = model.subgraphs[0], operator_names(model)
     names = [bytes(tensor.name or b"").decode() for tensor in graph.tensors]
-    fixed = {names[i] for i in graph.inputs}
-    groups: list[tuple[set[str], bool]] = []
-    for op in graph.operators:
-        kind = kinds[op.opcodeIndex].lower()
-        reads, writes = (
-            {names[i] for i in side if i >= 0 and names[i] in ranges}
-            for side in (op.inputs, op.outputs)
+    ops = (
+        (
+            kinds[op.opcodeIndex].lower(),
+            *(
+                {names[i] for i in side if i >= 0 and names[i] in ranges}
+                for side in (op.inputs, op.outputs)
+            ),
         )
-        if kind in FIXED or (kind in PASSES and fixed & reads):
-            fixed |= writes
-        elif kind in PASSES | JOINS:
-            new, joins = (reads | writes) - fixed, kind in JOINS
-            for met in [group for group in groups if group[0] & new]:
-                groups.remove(met)
-                new, joins = new | met[0], joins or met[1]
-            groups.append((new, joins))
-    return [group for group, joins in groups if joins]
+        for op in graph.operators
+    )
+    return joined(ops, {names[i] for i in graph.inputs})
 
 
 def _check_input(path: Path, spec: InputSpec) -> None:

@@ -9,11 +9,19 @@ from frugalseg.core.inputs import InputSpec
 from frugalseg.export.calibration import Pictures
 from frugalseg.export.litert import quiet
 from frugalseg.export.lowering import Deployed, example, lower
+from frugalseg.export.quantisation import Quantisation
 from frugalseg.models.network import Network
 
 
-def export_onnx(network: Network, spec: InputSpec, path: Path, *, pictures: Pictures) -> None:
-    """Write the network as fp32 .onnx. `pictures` are not needed: nothing is calibrated."""
+def export_onnx(
+    network: Network,
+    spec: InputSpec,
+    path: Path,
+    *,
+    pictures: Pictures,
+    how: Quantisation | None = None,
+) -> None:
+    """Write the network as fp32 .onnx: nothing is calibrated or rounded."""
     require("onnxscript", extra="export")
     module = Deployed(lower(network), spec, raw=True).eval()
     with quiet():

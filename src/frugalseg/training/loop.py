@@ -4,6 +4,7 @@ import copy
 import math
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import MethodType
 from typing import Any, Self
@@ -20,13 +21,14 @@ from frugalseg.training.batches import Batch, normalise, steps_in_epoch, trainin
 from frugalseg.training.low_rank import RankPressure
 from frugalseg.training.objective import Objective
 from frugalseg.training.packing import NETWORK, OPTIMIZER, below, packed, unpack
+from frugalseg.training.quantise import Int8, Quantiser, quantiser_of
 from frugalseg.training.recipe import Recipe
 from frugalseg.training.schedule import rate
 from frugalseg.training.sparsity import Pressure
 from frugalseg.training.teacher import Teaching
 
 RESERVED = "loop.reserved_s"
-TEACHING = "teaching"
+TEACHING, RANGES = "teaching", "quantize"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,7 @@ class Training:
     ) -> None:
         self.dataset, self.recipe, self.spec = dataset, recipe, spec
         self.fabric = Fabric(accelerator="auto", devices=1, precision=_precision(recipe))
+        self.quantiser = quantiser_of(recipe, network, spec)
         self.averaged = copy.deepcopy(network).eval().requires_grad_(False)
         self.network = network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         optimizer = _optimizer(self.network, recipe)
@@ -126,7 +129,7 @@ class Training:
         # Dropout draws from torch's own generator: seed it by step, and no state need be saved.
         torch.manual_seed(recipe.seed * 1_000_003 + self.step)
         images, labels = (part.to(self.fabric.device, non_blocking=True) for part in batch)
-        with self.fabric.autocast():  # Fabric does it for `forward` alone
+        with self.fabric.autocast(), self._as_int8(progress):  # Fabric does it for `forward` alone
             outputs = self.module.outputs(normalise(images, self.spec))
         loss = self.objective(outputs, labels.long(), self.step)
         if self.pressure is not None:
@@ -151,6 +154,23 @@ class Training:
             elapsed_s=self.elapsed_s,
         )
 
+    def quantised(self, progress: float) -> Quantiser | None:
+        """Return what quantises the network, once it has begun to."""
+        begun = self.quantiser is not None and progress >= self.recipe.quantize.start
+        return self.quantiser if begun else None
+
+    def _as_int8(self, progress: float) -> AbstractContextManager[None]:
+        """Let the network compute in int8, as it is exported: norms frozen, no dropout."""
+        if (quantiser := self.quantised(progress)) is None:
+            return nullcontext()
+        self.network.eval()
+        return quantiser.on(self.network, learn=True)
+
+    def judged(self) -> Network:
+        """Return the averaged network as it is judged: in int8, once it is quantised."""
+        quantiser = self.quantised(self.progress())
+        return self.averaged if quantiser is None else Int8(self.averaged, quantiser)
+
     @torch.no_grad()
     def _average(self) -> None:
         """Exponential moving average; short at first, so that the start is forgotten."""
@@ -170,6 +190,8 @@ class Training:
         tensors[RESERVED] = torch.tensor(self.reserved_s, dtype=torch.float64)
         if self.teaching is not None:
             tensors |= {f"{TEACHING}.{n}": t for n, t in self.teaching.state().items()}
+        if self.quantiser is not None:
+            tensors |= {f"{RANGES}.{n}": t for n, t in self.quantiser.ranges.items()}
         return tensors
 
     def restore(
@@ -187,6 +209,8 @@ class Training:
             self.averaged.load_state_dict(dict(averaged))
             if self.teaching is not None:
                 self.teaching.restore(below(TEACHING, state))
+            if self.quantiser is not None:
+                self.quantiser.restore(below(RANGES, state), self.fabric.device)
         except (RuntimeError, ValueError, KeyError) as wrong:
             raise ArtifactError(f"the checkpoint does not belong to this run: {wrong}") from wrong
         self.step, self.elapsed_s = step, elapsed_s
@@ -196,6 +220,8 @@ class Training:
 def _precision(recipe: Recipe) -> Any:
     if recipe.precision != "auto":
         return recipe.precision
+    if recipe.quantize.name != "none":  # a step of int8 is finer than one of bf16
+        return "32-true"
     if not torch.cuda.is_available():
         return "32-true"
     return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"

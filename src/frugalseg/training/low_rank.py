@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from frugalseg.core.errors import ConfigError
 from frugalseg.models.factors import read_rank, unfold, weight_of
-from frugalseg.training.recipe import LowRank
+from frugalseg.training.smaller import LowRank
 
 TINY = torch.finfo(torch.float32).tiny
 

@@ -17,6 +17,7 @@ from frugalseg.core.errors import ConfigError, unknown
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.parse import Part, or_value_error, parse
 from frugalseg.training.overrides import override
+from frugalseg.training.smaller import LowRank, Quantize, Sparsity
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -189,21 +190,6 @@ class Augment(Part):
         return self
 
 
-class Sparsity(Part):
-    """Scales of norms are pressed towards zero, for pruning afterwards: see `training.sparsity`."""
-
-    name: Literal["none", "bn", "cap"] = "none"
-    weight: float = Field(default=1e-4, gt=0)
-
-
-class LowRank(Part):
-    """Layers are pressed towards `ranks`, for factorising afterwards: see `training.low_rank`."""
-
-    ranks: dict[str, list[str | int]] = Field(default_factory=dict)
-    weight: float = Field(default=1.0, gt=0, description="at the end of the run; it begins at 0")
-    every: int = Field(default=1, ge=1, description="steps from one pressing to the next")
-
-
 class Teacher(Part):
     """A trained network, as run or checkpoint, whose scores are to be learnt: see `losses.distil`.
 
@@ -253,6 +239,7 @@ class Recipe(Part):
     augment: Augment = Augment()
     sparsity: Sparsity = Sparsity()
     low_rank: LowRank = LowRank()
+    quantize: Quantize = Quantize()
     teacher: Teacher = Teacher()
     start: str | None = Field(
         default=None, description="checkpoint or run whose weights are taken where they fit"

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from frugalseg.training.recipe import Sparsity
+from frugalseg.training.smaller import Sparsity
 
 MOST_SIDE = 32  # of maps that affinities are taken over: larger ones are averaged first
 LEAST_SUM = 1e-6

@@ -1,22 +1,28 @@
 """Export a checkpoint to files that are proven to compute the same, as an artifact."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from frugalseg.compress.mixed import BitsPlan
 from frugalseg.core.budget import Footprint
 from frugalseg.core.errors import ConfigError, OverBudgetError, unknown
 from frugalseg.core.files import complete_folder, sha256, write_text
+from frugalseg.core.inputs import InputSpec
 from frugalseg.core.progress import Progress, silent
 from frugalseg.cost.device import Device, load_device
 from frugalseg.data.dataset import Dataset
 from frugalseg.export.board import FOLDER
-from frugalseg.export.calibration import calibration_pictures
+from frugalseg.export.calibration import calibration_pictures, check_pictures
 from frugalseg.export.catalog import FORMATS, Format
 from frugalseg.export.gate import check_parity, check_scores
 from frugalseg.export.metadata import write_metadata
+from frugalseg.export.quantisation import PLAIN, Quantisation
 from frugalseg.metrics.scores import Scores
 from frugalseg.models.network import Network
 from frugalseg.runtime.card import model_card
@@ -25,6 +31,7 @@ from frugalseg.runtime.segmenter import Segmenter
 from frugalseg.toolchain.environment import is_installed
 from frugalseg.training.checkpoint import Checkpoint, load_checkpoint
 from frugalseg.training.validation import score_split, torch_predictor
+from frugalseg.workflows.bits import planned_bits, read_bits
 from frugalseg.workflows.describe import bare_manifest, whole_manifest
 from frugalseg.workflows.evaluate import open_for
 from frugalseg.workflows.export_board import export_board
@@ -61,7 +68,8 @@ class ExportWish:
     """What to write and how to prove it. The first format is the one to deploy.
 
     `output` is what the deployed file gives; None leaves it to the device. `verify` insists on
-    the device's own tool, which is asked anyway where it is installed.
+    the device's own tool, which is asked anyway where it is installed. `how` is for int8, and
+    `plan` is what its bits come from.
     """
 
     formats: Sequence[str] = ("litert_int8",)
@@ -70,6 +78,8 @@ class ExportWish:
     device: Device | None = None
     output: str | None = None
     verify: bool = False
+    how: Quantisation = PLAIN
+    plan: BitsPlan | None = None
 
     def __post_init__(self) -> None:
         if not self.formats:
@@ -84,6 +94,17 @@ class ExportWish:
             raise ConfigError(f"tolerance must be 0 or more points, got {self.tolerance_points}")
         if self.calibration < 1:
             raise ConfigError(f"calibration must be 1 or more pictures, got {self.calibration}")
+
+        int8 = [name for name in self.formats if FORMATS[name].precision == "int8"]
+        imx500 = self.device is not None and self.device.runtime == "imx500"
+        if self.how != PLAIN and (imx500 or not int8):
+            where = "its maker's tool quantises for an IMX500" if imx500 else "nothing is int8"
+            raise ConfigError(f"{where}: no say in ranges, equalising, biases or bits")
+
+    def told(self) -> dict[str, Any]:
+        """Return what a manifest says of how int8 was made."""
+        plan = {} if self.plan is None else {"bits_plan": self.plan.to_dict()}
+        return {"quantisation": self.how.to_dict(), **plan}
 
     def _check_device(self) -> None:
         first = FORMATS[self.formats[0]]
@@ -118,7 +139,13 @@ def export(
     device: str | Path | None = None,
     output: str | None = None,
     verify: bool = False,
+    ranges: str = "minmax",
+    equalise: bool = False,
+    correct: bool = False,
+    bits: str | Path | Mapping[str, int] | None = None,
+    bytes: int | None = None,
     format: str | None = None,
+    announce: Callable[[BitsPlan], None] = lambda plan: None,
     progress: Progress = silent,
 ) -> ExportResult:
     """Write a checkpoint as the artifact folder `out`; `to` names formats of `export.catalog`.
@@ -129,17 +156,32 @@ def export(
     installed; `verify` insists on it. `output` is "scores" at the native size, or "ids" at the
     size of the input.
 
+    `ranges` ("minmax", "percentile", "entropy", "mse"), `equalise` and `correct` choose how int8 is
+    made (see `export.quantisation`). `bits` says which layers have weights of 4 bits, itself or as
+    the file of a `compress.mixed.BitsPlan`, or a manifest that holds one; with `bytes` they are
+    planned so that the int8 file has at most so many, and `announce` is called with the plan.
+
     Raises GateError, and leaves what was at `out` before, where a file loses more than `tolerance`
     mIoU points against the float network or an fp32 file differs from it by more than 1e-4;
     OverBudgetError where the file to deploy does not fit the device; ToolchainError where its tool
     is needed and not there.
     """
+    if bits is not None and bytes is not None:
+        raise ConfigError("bits are planned for bytes, or given: not both")
     wish = ExportWish(
         formats=to, tolerance_points=tolerance, calibration=calibration,
         device=None if device is None else load_device(device), output=output, verify=verify,
+        how=Quantisation(ranges=ranges, equalise=equalise, correct=correct),
     )  # fmt: skip
     kept = load_checkpoint(Path(checkpoint))
     dataset = open_for(kept.labels, data, format=format)
+    plan = None
+    if bytes is not None:
+        plan = planned_bits(kept, dataset, bytes, progress)
+        announce(plan)
+        bits = plan.bits
+    if bits is not None:
+        wish = replace(wish, how=replace(wish.how, bits=read_bits(kept, bits)), plan=plan)
     return export_checkpoint(kept, dataset, Path(out), wish, progress=progress)
 
 
@@ -159,7 +201,7 @@ def export_checkpoint(
     network, spec, val = kept.network(), kept.input, dataset.split("val")
     if len(val) < FEW:
         log.warning("%d pictures for validation: a difference of a point may be chance", len(val))
-    pictures = calibration_pictures(dataset, spec, wish.calibration)
+    pictures = _calibration(dataset, spec, wish)
     if float_scores is None:
         predict = torch_predictor(network, spec)
         float_scores = score_split(dataset, val, predict, progress=progress)
@@ -168,7 +210,7 @@ def export_checkpoint(
         for name in wish.formats:
             form = FORMATS[name]
             progress(f"exporting {name}", 0, 1)
-            form.write(network, spec, draft / form.file, pictures=pictures)
+            form.write(network, spec, draft / form.file, pictures=pictures, how=wish.how)
             first = name == wish.formats[0]
             output = OUTPUTS[wish.output] if first and wish.output else "scores"
             write_metadata(draft / form.file, kept.labels, spec)
@@ -189,6 +231,7 @@ def export_checkpoint(
                 more["board"] = _board(draft, segmenter, dataset, wish.device, progress)
                 more["others"] = hashes(draft, draft / FOLDER)
         manifest = whole_manifest(kept, entries, float_scores, dataset, wish)
+        more["settings"] = manifest.settings | wish.told()
         manifest = manifest.model_copy(update={"footprint": need.to_dict(), **more})
         manifest.save(draft)
         write_text(draft / CARD, model_card(manifest))
@@ -196,6 +239,15 @@ def export_checkpoint(
         folder=out, manifest=manifest, float_scores=float_scores, scores=scores[0],
         footprint=need,
     )  # fmt: skip
+
+
+def _calibration(dataset: Dataset, spec: InputSpec, wish: ExportWish) -> list[NDArray[np.uint8]]:
+    """Load pictures for calibration; where something is int8, they must be fit for it."""
+    pictures = calibration_pictures(dataset, spec, wish.calibration)
+    if any(FORMATS[name].precision == "int8" for name in wish.formats):
+        val = dataset.split("val")
+        check_pictures(pictures, [dataset.load(s)[0] for s in val[:: -(-len(val) // FEW)]])
+    return pictures
 
 
 def _weighed(path: Path, wish: ExportWish) -> Footprint:

@@ -23,12 +23,8 @@ from frugalseg.data.check.sizes import usual_size
 from frugalseg.data.dataset import Dataset
 from frugalseg.metrics.scores import Scores
 from frugalseg.models.catalog import Architecture
-from frugalseg.training.checkpoint import (
-    Checkpoint,
-    load_checkpoint,
-    save_checkpoint,
-    start_from,
-)
+from frugalseg.models.network import Network
+from frugalseg.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, start_from
 from frugalseg.training.log import RunLog
 from frugalseg.training.loop import Step, Training
 from frugalseg.training.objective import class_weights
@@ -223,7 +219,7 @@ class _Run:
         """Score the averaged weights on the validation split, and keep them if they lead."""
         training, began = self.training, time.monotonic()
         self.validated = int(training.progress() * self.recipe.validations)
-        scores = self._scores(progress, boundary=False)
+        scores = self._scores(training.judged(), progress, boundary=False)
         self.validated_s = time.monotonic()
         self.validation_s = self.validated_s - began
         # The last validation also draws boundaries, which takes about as long again.
@@ -232,7 +228,9 @@ class _Run:
             step=training.step, progress=training.progress(), elapsed_s=training.elapsed_s,
             miou=scores.miou, pixel_accuracy=scores.pixel_accuracy,
         )  # fmt: skip
-        if self.best_miou is None or scores.miou >= self.best_miou:
+        # Of a run that ends in int8, only what was learnt in it is kept.
+        leads = self.best_miou is None or scores.miou >= self.best_miou
+        if leads and (training.quantiser is None) == (training.judged() is training.averaged):
             self.best_miou = scores.miou
             save_checkpoint(replace(self._checkpoint(), state={}), self.out / "best.safetensors")
         self.save_last()
@@ -246,7 +244,7 @@ class _Run:
             self.save_last()
         best = load_checkpoint(self.out / "best.safetensors")
         self.training.averaged.load_state_dict(dict(best.weights))
-        scores = self._scores(progress, boundary=True)
+        scores = self._scores(self.training.averaged, progress, boundary=True)
         loop = self.training
         return TrainResult(
             folder=self.out,
@@ -260,8 +258,8 @@ class _Run:
         save_checkpoint(self._checkpoint(), self.out / "last.safetensors")
         self.saved_s = time.monotonic()
 
-    def _scores(self, progress: Progress, *, boundary: bool) -> Scores:
-        predict = torch_predictor(self.training.averaged, self.spec, self.training.fabric.device)
+    def _scores(self, network: Network, progress: Progress, *, boundary: bool) -> Scores:
+        predict = torch_predictor(network, self.spec, self.training.fabric.device)
         return score_split(
             self.dataset,
             self.dataset.splits["val"],

@@ -1,0 +1,73 @@
+"""Which layers of a checkpoint have weights of 4 bits: planned, or read from a plan."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from frugalseg.compress.mixed import (
+    BitsPlan,
+    apply_bits,
+    check_bytes,
+    plan_bits,
+    sensitivity,
+    weights_of,
+)
+from frugalseg.core.errors import ConfigError
+from frugalseg.core.progress import Progress, silent
+from frugalseg.data.dataset import Dataset
+from frugalseg.imaging.resize import as_channels, resize_image
+from frugalseg.training.batches import normalise
+from frugalseg.training.checkpoint import Checkpoint
+
+LOOKED_AT = 8  # pictures for validation on which layers are measured
+MOST_BYTES = 10_000_000
+
+
+def planned_bits(
+    kept: Checkpoint, dataset: Dataset, most_bytes: int | None, progress: Progress = silent
+) -> BitsPlan:
+    """Measure each layer on a few pictures for validation, and plan bits for a file's bytes.
+
+    Raises OverBudgetError, before that, where no plan has so few.
+    """
+    network, name = kept.network(), kept.architecture.name
+    check_bytes(network, name, kept.input, most_bytes)
+    loss = sensitivity_of(kept, dataset, progress)
+    return plan_bits(network, name, kept.input, loss, most_bytes)
+
+
+def sensitivity_of(
+    kept: Checkpoint, dataset: Dataset, progress: Progress = silent
+) -> dict[str, float]:
+    """Measure what 4 bits in each layer do to the scores of a few pictures for validation."""
+    val = dataset.split("val")
+    images = (dataset.load(sample)[0] for sample in val[:: -(-len(val) // LOOKED_AT)])
+    pixels = [as_channels(resize_image(i, kept.input.size), kept.input.channels) for i in images]
+    images_NCHW = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
+    network = kept.network()
+    layers = [*weights_of(network, kept.input)]
+    images_NCHW = normalise(images_NCHW, kept.input)
+    return sensitivity(network, kept.input, images_NCHW, layers, progress=progress)
+
+
+def read_bits(kept: Checkpoint, wish: str | Path | Mapping[str, int]) -> dict[str, int]:
+    """Return the bits by layer: those given, or of a file with a plan, such as a manifest.
+
+    Raises ConfigError for a file that is no plan, and for a plan of another network.
+    """
+    if isinstance(wish, Mapping):
+        return dict(wish)
+    path = Path(wish)
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise ConfigError(f"{path} is too large for a plan")
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as wrong:
+        raise ConfigError(f"cannot read the plan {path}: {wrong}") from wrong
+    if isinstance(values, dict) and isinstance(values.get("settings"), dict):
+        values = values["settings"].get("bits_plan")
+    plan = BitsPlan.from_dict(values)
+    return apply_bits(kept.network(), kept.architecture.name, kept.input, plan)
