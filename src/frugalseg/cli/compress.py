@@ -45,8 +45,12 @@ def compress(
     parameters: Annotated[str | None, typer.Option(help="Most parameters: 100k.")] = None,
     device: options.MaybeDevice = None,
     method: Annotated[
-        str, typer.Option(help="prune, or ranks by svd, tucker or bsr, a beam search.")
-    ] = "prune",
+        str,
+        typer.Option(
+            help="joint for channels, ranks and bits of weights together; prune for channels alone;"
+            " or ranks by svd, tucker or bsr, a beam search."
+        ),
+    ] = "joint",
     importance: Annotated[
         str | None,
         typer.Option(help="Which channels go: taylor (default), magnitude, bn_scale, fpgm."),

@@ -1,7 +1,7 @@
 """What a smaller network has to keep to, and the search for the least loss that gets it there."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from frugalseg.core.budget import Budget, Excess, Footprint, Verdict
@@ -31,9 +31,9 @@ class Goal:
         """The number of channels that the device stores together."""
         return 1 if self.device is None else self.device.channel_multiple
 
-    def check(self, graph: Graph) -> Verdict:
-        """Compare a network with all limits."""
-        need = footprint(graph, self.device)
+    def check(self, graph: Graph, *, spared: int = 0) -> Verdict:
+        """Compare a network with all limits; `spared` are bytes that its file has less."""
+        need = self._need(graph, spared)
         excess = list(self.budget.check(need).excess)
         if self.device is not None:
             excess += self.device.check(need).excess
@@ -43,15 +43,19 @@ class Goal:
             )
         return Verdict(tuple(excess))
 
-    def figures(self, graph: Graph) -> dict[str, int]:
+    def figures(self, graph: Graph, *, spared: int = 0) -> dict[str, int]:
         """Name what a network comes to, as plans tell it."""
-        need: Footprint = footprint(graph, self.device)
+        need = self._need(graph, spared)
         return {
             "parameters": graph.params,
             "macs": need.macs,
             "storage_bytes": need.storage_bytes,
             "ram_bytes": need.ram_bytes,
         }
+
+    def _need(self, graph: Graph, spared: int) -> Footprint:
+        need = footprint(graph, self.device)
+        return replace(need, storage_bytes=need.storage_bytes - spared)
 
     def limits(self) -> dict[str, int]:
         """Name each limit with what it allows an estimate: fields of a budget, and parameters."""

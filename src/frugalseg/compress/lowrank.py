@@ -113,7 +113,7 @@ def plan_lowrank(
     return LowRankPlan(
         network=name,
         method=named,
-        weights=_weights(network),
+        weights=weight_shapes(network),
         ranks={name: ranks[name] for name in layers if name in ranks},
         before=problem.figures,
         after=goal.figures(graph),
@@ -244,14 +244,15 @@ class _Problem:
         return float(kept[max(fitting, default=1) - 1])
 
 
-def _weights(network: nn.Module) -> dict[str, tuple[int, ...]]:
+def weight_shapes(network: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of all weights of layers."""
     return {name: shape for name, shape in shapes_of(network).items() if len(shape) > 1}
 
 
 def _differences(network: Network, architecture: Architecture, plan: LowRankPlan) -> Iterator[str]:
     if architecture.name != plan.network:
         yield f"it is a {architecture.name}, the plan is for a {plan.network}"
-    own = _weights(network)
+    own = weight_shapes(network)
     for name in sorted({*own, *plan.weights}):
         here, planned = (_x(shapes.get(name)) for shapes in (own, plan.weights))
         if here != planned:

@@ -19,7 +19,7 @@ from frugalseg.core.errors import ConfigError, OverBudgetError
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.progress import Progress, silent
 from frugalseg.cost.file_size import file_bytes
-from frugalseg.cost.fuse import CONVOLUTIONS
+from frugalseg.cost.graph import Graph
 from frugalseg.models.network import Network
 from frugalseg.trace import record, trace
 from frugalseg.training.quantise import Int8, Quantiser
@@ -77,13 +77,13 @@ def plan_bits(
     weights, before = weights_of(network, spec), file_bytes(trace(network, spec))
     after, bits = before, dict[str, int]()
     worth = sorted(
-        weights, key=lambda layer: -_saved(weights[layer]) / max(loss[layer], LEAST_LOSS)
+        weights, key=lambda layer: -saved_bytes(weights[layer]) / max(loss[layer], LEAST_LOSS)
     )
     for layer in worth:
         if most_bytes is not None and after <= most_bytes:
             break
         bits[layer] = FEW
-        after -= _saved(weights[layer])
+        after -= saved_bytes(weights[layer])
     return BitsPlan(
         network=name, weights=weights, loss=dict(loss), bits=bits, before=before, after=after
     )
@@ -92,7 +92,7 @@ def plan_bits(
 def check_bytes(network: Network, name: str, spec: InputSpec, most_bytes: int | None) -> None:
     """Raise OverBudgetError where 4 bits everywhere are too many, with what they come to."""
     weights = weights_of(network, spec)
-    least = file_bytes(trace(network, spec)) - sum(map(_saved, weights.values()))
+    least = file_bytes(trace(network, spec)) - sum(map(saved_bytes, weights.values()))
     if most_bytes is not None and least > most_bytes:
         need = Footprint(storage_bytes=least, ram_bytes=0, macs=0)
         verdict = Budget(storage_bytes=most_bytes).check(need)
@@ -100,7 +100,7 @@ def check_bytes(network: Network, name: str, spec: InputSpec, most_bytes: int | 
         raise OverBudgetError(told, verdict)
 
 
-def _saved(weights: int) -> int:
+def saved_bytes(weights: int) -> int:
     """Return the bytes that so many weights save with 4 bits."""
     return weights // 2
 
@@ -129,11 +129,12 @@ def apply_bits(network: Network, name: str, spec: InputSpec, plan: BitsPlan) -> 
 
 def weights_of(network: Network, spec: InputSpec) -> dict[str, int]:
     """Count the weights of each layer that can have 4 bits."""
-    return {
-        op.layer: op.weight_elements
-        for op in record(network, spec).ops
-        if op.kind in AT_4_BITS & (CONVOLUTIONS | {"fully_connected"})
-    }
+    return weights_in(record(network, spec))
+
+
+def weights_in(graph: Graph) -> dict[str, int]:
+    """Count the weights of each layer that can have 4 bits, in a recorded network."""
+    return {op.layer: op.weight_elements for op in graph.ops if op.kind in AT_4_BITS}
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from frugalseg.compress.mixed import (
     BitsPlan,
@@ -16,6 +17,7 @@ from frugalseg.compress.mixed import (
     weights_of,
 )
 from frugalseg.core.errors import ConfigError
+from frugalseg.core.inputs import InputSpec
 from frugalseg.core.progress import Progress, silent
 from frugalseg.data.dataset import Dataset
 from frugalseg.imaging.resize import as_channels, resize_image
@@ -43,14 +45,17 @@ def sensitivity_of(
     kept: Checkpoint, dataset: Dataset, progress: Progress = silent
 ) -> dict[str, float]:
     """Measure what 4 bits in each layer do to the scores of a few pictures for validation."""
-    val = dataset.split("val")
-    images = (dataset.load(sample)[0] for sample in val[:: -(-len(val) // LOOKED_AT)])
-    pixels = [as_channels(resize_image(i, kept.input.size), kept.input.channels) for i in images]
-    images_NCHW = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
-    network = kept.network()
+    network, images_NCHW = kept.network(), pictures_of(dataset, kept.input, LOOKED_AT)
     layers = [*weights_of(network, kept.input)]
-    images_NCHW = normalise(images_NCHW, kept.input)
     return sensitivity(network, kept.input, images_NCHW, layers, progress=progress)
+
+
+def pictures_of(dataset: Dataset, spec: InputSpec, most: int) -> Tensor:
+    """Load a few pictures for validation, spread over all, normalised: (N, C, H, W)."""
+    val = dataset.split("val")
+    images = (dataset.load(sample)[0] for sample in val[:: -(-len(val) // most)])
+    pixels = [as_channels(resize_image(image, spec.size), spec.channels) for image in images]
+    return normalise(torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2), spec)
 
 
 def read_bits(kept: Checkpoint, wish: str | Path | Mapping[str, int]) -> dict[str, int]:

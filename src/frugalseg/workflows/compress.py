@@ -10,8 +10,16 @@ from frugalseg.core.errors import OverBudgetError
 from frugalseg.core.files import check_folder
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.progress import Progress, silent
+from frugalseg.export.quantisation import Quantisation
 from frugalseg.training.checkpoint import find_checkpoint, load_checkpoint
-from frugalseg.workflows.compress_steps import LAST, SPARE, CompressWish, Job, recipe_of
+from frugalseg.workflows.compress_steps import (
+    LAST,
+    SPARE,
+    CompressWish,
+    Job,
+    bits_of,
+    recipe_of,
+)
 from frugalseg.workflows.evaluate import open_for
 from frugalseg.workflows.export import ExportResult, ExportWish, export_checkpoint
 from frugalseg.workflows.place import check_place
@@ -54,7 +62,7 @@ def compress(
     macs: int | None = None,
     parameters: int | None = None,
     device: str | Path | None = None,
-    method: str = "prune",
+    method: str = "joint",
     importance: str | None = None,
     time: str | float | None = None,
     set: Sequence[str] = (),
@@ -68,8 +76,9 @@ def compress(
 
     At least one limit has to be given: `bytes` of the int8 file, bytes at the `peak`, `macs`,
     `parameters`, or a `device` (a name or a file), whose budget and multiples of channels then
-    hold. `method` is "prune", where `importance` says which channels go first (see
-    `compress.importance`), or one of low rank: "svd", "tucker", "bsr" (see `compress.lowrank`).
+    hold. `method` is "joint" for channels, ranks and bits of weights together (see
+    `compress.joint`), "prune" for channels alone, or one of low rank: "svd", "tucker", "bsr" (see
+    `compress.lowrank`). `importance` says which channels go first (see `compress.importance`).
 
     Writes `out/plan.json`, what the plan leaves as `out/smaller.safetensors`, the training in
     `out/run` and the artifact, through the gate, in `out/artifact`. The training is that of the
@@ -105,6 +114,8 @@ def compress(
     if dry_run:
         return CompressResult(folder=folder, plan=plan, before=kept.best_miou)
     job.write(plan)
+    if bits := bits_of(plan):
+        export_wish = replace(export_wish, how=Quantisation(bits=bits.bits), plan=bits)
     smaller, resume = job.smaller(plan), (folder / "run" / LAST).exists()
     run = train_on(dataset, job.report, smaller, folder / "run", resume, progress)
     exported = export_checkpoint(

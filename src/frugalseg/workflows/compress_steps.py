@@ -14,9 +14,11 @@ from frugalseg.compress.beam import Beam
 from frugalseg.compress.catalog import METHODS, Plan
 from frugalseg.compress.goal import Goal
 from frugalseg.compress.groups import Groups
-from frugalseg.compress.importance import IMPORTANCES
+from frugalseg.compress.importance import IMPORTANCES, Importance
+from frugalseg.compress.joint import Evidence, JointPlan, plan_joint
 from frugalseg.compress.lowrank import LowRankPlan, plan_lowrank
-from frugalseg.compress.prune import PrunePlan, plan_prune
+from frugalseg.compress.mixed import BitsPlan
+from frugalseg.compress.prune import plan_prune
 from frugalseg.core.budget import Budget
 from frugalseg.core.errors import ArtifactError, ConfigError, unknown
 from frugalseg.core.files import sha256, write_json
@@ -30,15 +32,19 @@ from frugalseg.training.batches import normalise, training_batches
 from frugalseg.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from frugalseg.training.objective import Objective
 from frugalseg.training.recipe import Recipe, load_recipe, recipe_from, with_time
+from frugalseg.training.smaller import Quantize
 from frugalseg.training.validation import quick_score
+from frugalseg.workflows.bits import LOOKED_AT, pictures_of
 from frugalseg.workflows.train import train_on, weights_of
 
 PLAN, SMALLER, LAST = "plan.json", "smaller.safetensors", "last.safetensors"
 BATCHES = 16  # for the importances that look at gradients
 PICTURES = 16  # of the validation split, for a beam search
 SPARE = 0.005  # of the bytes of a file: what their estimate may be wrong by
+BY_IMPORTANCE = ("joint", "prune")
 RATE = 0.5  # of the learning rate of the first training
 SHARE = 0.25  # of its length
+LEARNT_FROM = 0.5  # of the training afterwards: then it computes as the file with its bits will
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +53,7 @@ class CompressWish:
 
     `storage_bytes`, `ram_bytes`, `macs` and `parameters` are limits of the int8 network;
     `device` a name or a file whose budget and multiples of channels hold too. `method` is one of
-    `compress.catalog`; `importance` is that of channels, for pruning ("taylor" unless it is said).
+    `compress.catalog`; `importance` is that of channels ("taylor" unless it is said).
     """
 
     storage_bytes: int | None = None
@@ -55,7 +61,7 @@ class CompressWish:
     macs: int | None = None
     parameters: int | None = None
     device: str | Path | None = None
-    method: str = "prune"
+    method: str = "joint"
     importance: str | None = None
 
     def __post_init__(self) -> None:
@@ -67,8 +73,8 @@ class CompressWish:
             )
         if self.method not in METHODS:
             raise unknown("method", self.method, METHODS)
-        if self.importance is not None and self.method != "prune":
-            raise ConfigError(f"importance is for pruning; {self.method} finds ranks: leave it out")
+        if self.importance is not None and self.method not in BY_IMPORTANCE:
+            raise ConfigError(f"{self.method} finds ranks, without an importance of channels")
         if self.importance is not None and self.importance not in IMPORTANCES:
             raise unknown("importance", self.importance, IMPORTANCES)
         if self.parameters is not None and self.parameters <= 0:
@@ -136,7 +142,12 @@ class Job:
                 best_miou=None,
             )  # fmt: skip
             save_checkpoint(left, path)
-        return _from(recipe, load_checkpoint(path).architecture, path)
+        recipe = _from(recipe, load_checkpoint(path).architecture, path)
+        if bits := bits_of(plan):
+            values = {"name": "qat", "start": LEARNT_FROM, "bits": dict(bits.bits)}
+            learnt = Quantize.model_validate(values)
+            return recipe.model_copy(update={"quantize": learnt})
+        return recipe
 
     def _pressed(self, plan: Plan, recipe: Recipe) -> Checkpoint:
         """Return the whole network, trained with its matrices pressed towards the plan's ranks."""
@@ -157,21 +168,29 @@ class Job:
         return run.checkpoint
 
     def _new_plan(self) -> Plan:
-        if self.wish.method == "prune":
-            return self._prune_plan()
-        network, architecture = self.kept.network(), self.kept.architecture
+        network, name, spec = self.kept.network(), self.kept.architecture.name, self.kept.input
+        if self.wish.method in BY_IMPORTANCE:
+            importance = self._importance(network)
+            if self.wish.method == "prune":
+                return plan_prune(
+                    network, name, spec, importance, self.goal, multiple=self.goal.multiple
+                )
+            images_NCHW = pictures_of(self.dataset, spec, LOOKED_AT)
+            evidence = Evidence(
+                importance=importance[0], scores=importance[1], images_NCHW=images_NCHW
+            )
+            return plan_joint(network, name, spec, self.goal, evidence, progress=self.progress)
         method: str | Beam = self.wish.method
         if method == "bsr":
             samples = self.dataset.splits["val"]
             few = samples[:: -(-len(samples) // PICTURES)]
-            score = quick_score(self.dataset, few, self.kept.input)
+            score = quick_score(self.dataset, few, spec)
             method = Beam(score=score, progress=self.progress)
-        return plan_lowrank(network, architecture.name, self.kept.input, self.goal, method)
+        return plan_lowrank(network, name, spec, self.goal, method)
 
-    def _prune_plan(self) -> PrunePlan:
-        """Make the plan by an importance; the loss weighs classes as the training does."""
-        network, spec = self.kept.network(), self.kept.input
-        groups = Groups.of(network, spec)
+    def _importance(self, network: Network) -> tuple[str, Importance]:
+        """Measure how much channels matter; the loss weighs classes as the training does."""
+        spec, name = self.kept.input, self.wish.importance or "taylor"
         weights_C = weights_of(self.recipe, self.report, self.dataset)
 
         def losses(network: Network) -> Iterator[Tensor]:
@@ -181,18 +200,18 @@ class Job:
                 outputs = network.outputs(normalise(images, spec))
                 yield objective(outputs, labels.long(), 0)
 
-        name = self.wish.importance or "taylor"
-        scores = IMPORTANCES[name](network, groups, losses)
-        return plan_prune(
-            network, self.kept.architecture.name, spec, (name, scores), self.goal,
-            multiple=self.goal.multiple,
-        )  # fmt: skip
+        return name, IMPORTANCES[name](network, Groups.of(network, spec), losses)
+
+
+def bits_of(plan: Plan) -> BitsPlan | None:
+    """Return the part of a plan that says which weights have 4 bits; None where none has."""
+    return plan.bits if isinstance(plan, JointPlan) and plan.bits.bits else None
 
 
 def asked_of(path: Path, wish: CompressWish) -> dict[str, Any]:
     """Say what decides on the plan."""
     return asdict(wish) | {
-        "importance": wish.importance or ("taylor" if wish.method == "prune" else None),
+        "importance": wish.importance or ("taylor" if wish.method in BY_IMPORTANCE else None),
         "device": wish.device and str(wish.device),
         "checkpoint": sha256(path),
     }
@@ -202,7 +221,7 @@ def recipe_of(
     kept: Checkpoint, path: Path, time: str | float | None, settings: Sequence[str]
 ) -> Recipe:
     """Return how the smaller network is trained: as before, shorter, and with a teacher."""
-    own = ("model", "start", "teacher.run", "sparsity", "low_rank.ranks")
+    own = ("model", "start", "teacher.run", "sparsity", "low_rank.ranks", "quantize")
     if strange := [text for text in settings if text.strip().startswith(own)]:
         raise ConfigError(f"compress says itself what network is trained, and with whom: {strange}")
     before = recipe_from(kept.recipe)
@@ -213,6 +232,8 @@ def recipe_of(
         "teacher": {"run": str(path.resolve())},
         "sparsity": {"name": "none"},
         "low_rank": {},
+        "quantize": {},
+        "compile": False,
         "start": None,
     }
     del values["model"]["settings"]["num_classes"]

@@ -1,0 +1,203 @@
+"""All that could be changed in a network, each measured alone, and what several changes come to."""
+
+import copy
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from frugalseg.compress.decompose import Spectra, Truncated, decomposed
+from frugalseg.compress.goal import Goal, least
+from frugalseg.compress.groups import Groups, Kept, cut
+from frugalseg.compress.importance import Importance
+from frugalseg.compress.layers import Layer, layers_of
+from frugalseg.compress.mixed import FEW, saved_bytes, sensitivity, weights_in
+from frugalseg.compress.prune import weighed
+from frugalseg.compress.relief import Relief
+from frugalseg.compress.sensitivity import Change, divergence_from, levels
+from frugalseg.core.inputs import InputSpec
+from frugalseg.core.progress import Progress
+from frugalseg.cost.graph import Graph
+from frugalseg.models.factors import Rank, factorise, weight_of
+from frugalseg.models.network import Network
+from frugalseg.trace import record
+
+CHANNELS, RANK, BITS = "channels", "rank", "bits"
+SCHEMES = ("channel", "spatial")
+SHARES = (0.25, 0.5, 0.75)  # of the channels of a group, or of the cost of a layer, that go
+STEPS = 12  # of the search for how many changes are needed
+MOST_AT_4_BITS = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What some changes come to: `pruned` has its weights, `graph` is that with the ranks too.
+
+    `spared` are the bytes that weights of 4 bits save of its file.
+    """
+
+    taken: Mapping[tuple[str, str], Change]
+    kept: Kept
+    pruned: Network
+    ranks: Mapping[str, Rank]
+    bits: Mapping[str, int]
+    graph: Graph
+    spared: int
+
+    def network(self) -> Network:
+        """Return the network with all these changes, weights of 4 bits rounded."""
+        made = copy.deepcopy(self.pruned)
+        for name, rank in self.ranks.items():
+            made.set_submodule(name, decomposed(made.get_submodule(name), rank))
+        for name in self.bits:
+            _round(weight_of(made.get_submodule(name)))
+        return made
+
+
+class Candidates:
+    """A network with all that could be changed in it, and the goal."""
+
+    def __init__(
+        self, network: Network, spec: InputSpec, goal: Goal, importance: Importance
+    ) -> None:
+        self.network, self.spec, self.goal = network, spec, goal
+        self.groups, self.whole = Groups.of(network, spec), record(network, spec)
+        self.importance = {g: s for g, s in importance.items() if g in self.groups.channels}
+        self.layers, self.stay = layers_of(network, self.whole, SCHEMES, goal)
+        # The tool of an IMX500 quantises by itself.
+        self.four_bits = goal.device is None or goal.device.runtime != "imx500"
+
+    def changes(self, images_NCHW: Tensor, progress: Progress) -> Iterator[Change]:
+        """Measure all changes, each alone."""
+        moved, relief = divergence_from(self.network, images_NCHW), Relief(self.whole, self.goal)
+        for number, group in enumerate(self.importance):
+            progress("measuring channels", number, len(self.importance))
+            yield from self._of_group(group, moved, relief)
+        spectra = Spectra({n: weight_of(self.network.get_submodule(n)) for n in self.layers})
+        truncated = Truncated(self.network, spectra)
+        for number, layer in enumerate(self.layers.values()):
+            progress("measuring ranks", number, len(self.layers))
+            for rank in _ranks(layer, spectra, self.goal.multiple):
+                loses = moved(truncated.at({layer.name: rank}))
+                share = int(rank[1]) / layer.fulls[str(rank[0])][0]
+                yield Change(
+                    kind=RANK, name=layer.name, amount=(str(rank[0]), share),
+                    saves=relief.of_layer(layer.saved(rank)), loses=loses,
+                )  # fmt: skip
+        if self.four_bits:
+            weights = weights_in(self.whole)
+            losses = sensitivity(
+                self.network, self.spec, images_NCHW, [*weights], progress=progress
+            )
+            for name, loses in losses.items():
+                saves = relief.of_bytes(saved_bytes(weights[name]))
+                yield Change(kind=BITS, name=name, amount=(FEW,), saves=saves, loses=loses)
+
+    def _of_group(
+        self, group: str, moved: Callable[[Network], float], relief: Relief
+    ) -> Iterator[Change]:
+        count = self.groups.channels[group]
+        for share in SHARES:
+            kept = {group: self._stay(group, ceil(count * (1 - share)))}
+            left = len(kept[group])
+            if left < count:
+                graph = weighed(self.network, self.whole, self.groups, kept, self.spec)
+                yield Change(
+                    kind=CHANNELS, name=group, amount=(left,), saves=relief.of(graph),
+                    loses=moved(cut(self.network, self.groups, kept)),
+                )  # fmt: skip
+
+    def _stay(self, group: str, wanted: int) -> NDArray[np.int64]:
+        """Choose the channels that matter most, as many as the device stores together."""
+        multiple, scores_C = self.goal.multiple, self.importance[group]
+        rounded = -(-max(1, wanted) // multiple) * multiple
+        return np.sort(np.argsort(-scores_C, kind="stable")[:rounded])
+
+    def stays(self) -> dict[str, int]:
+        """Say why how many makers of channels and layers stay as they are."""
+        unscored = sum(group not in self.importance for group in self.groups.channels)
+        told = Counter(self.groups.fixed.values()) + Counter(self.stay)
+        if unscored:
+            told["this importance says nothing of it"] += unscored
+        return dict(told)
+
+    def least_of(self, order: Sequence[Change]) -> Made:
+        """Take as few changes as will do, in their order; all where that is not enough."""
+
+        def of_share(share: float) -> Made:
+            return self.made(order[: round(share * len(order))])
+
+        def meets(made: Made) -> bool:
+            return bool(self.goal.check(made.graph, spared=made.spared))
+
+        return least(of_share, meets, STEPS)
+
+    def made(self, changes: Sequence[Change]) -> Made:
+        """Weigh the network with these changes."""
+        taken = levels(changes)
+        kept = {
+            name: self._stay(name, int(change.amount[0]))
+            for (kind, name), change in taken.items()
+            if kind == CHANNELS
+        }
+        pruned = cut(self.network, self.groups, kept) if kept else self.network
+        ranks = self._ranks_of(pruned, taken)
+        skeleton = copy.deepcopy(pruned).to("meta")
+        factorise(skeleton, ranks)
+        graph = record(skeleton, self.spec)
+        weights = weights_in(graph)
+        bits = {n: FEW for kind, n in taken if kind == BITS and n in weights and n not in ranks}
+        return Made(
+            taken=taken, kept=kept, pruned=pruned, ranks=ranks, bits=bits, graph=graph,
+            spared=sum(saved_bytes(weights[name]) for name in bits),
+        )  # fmt: skip
+
+    def _ranks_of(
+        self, pruned: Network, taken: Mapping[tuple[str, str], Change]
+    ) -> dict[str, Rank]:
+        """Return ranks for the layers of a pruned network: the same share of what is full there."""
+        wanted = {name: change for (kind, name), change in taken.items() if kind == RANK}
+        if not wanted:
+            return {}
+        layers, _ = layers_of(pruned, record(pruned, self.spec), SCHEMES, self.goal)
+        found: dict[str, Rank] = {}
+        for name, change in wanted.items():
+            scheme, share = str(change.amount[0]), float(change.amount[1])
+            if name in layers and scheme in layers[name].fulls:
+                number = ceil(share * layers[name].fulls[scheme][0])
+                rank = layers[name].rounded(scheme, [number], self.goal.multiple)
+                if layers[name].saving(rank) > 0:
+                    found[name] = rank
+        return found
+
+
+def _ranks(layer: Layer, spectra: Spectra, multiple: int) -> Iterator[Rank]:
+    """Yield ranks that save shares of what a layer costs, in the scheme that keeps most of it."""
+    whole = sum(layer.cost(None).values())
+    found: list[Rank] = []
+    for share in SHARES:
+        best: tuple[float, Rank] | None = None
+        for scheme, (full, *_) in layer.fulls.items():
+            kept = spectra.kept(layer.name, scheme)[0]
+            for number in range(full, 0, -1):
+                rank = layer.rounded(scheme, [number], multiple)
+                if layer.saving(rank) >= share * whole:
+                    keeps = float(kept[int(rank[1]) - 1])
+                    best = max(best or (keeps, rank), (keeps, rank), key=lambda pair: pair[0])
+                    break
+        if best is not None and best[1] not in found:
+            found.append(best[1])
+    yield from found
+
+
+@torch.no_grad()
+def _round(weight: Tensor) -> None:
+    """Round weights to 4 bits, symmetric, with a scale for each output channel."""
+    scale = weight.abs().flatten(1).amax(1).clamp_min(1e-9) / MOST_AT_4_BITS
+    scale = scale.reshape(-1, *[1] * (weight.ndim - 1))
+    weight.copy_((weight / scale).round() * scale)
