@@ -2,18 +2,15 @@
 
 Each limit is one that its version 3.19.2 named in a message, and tells before anything is trained.
 That on groups it does not name: it crashes in its last step, of which its memory report knows
-nothing. The rule was found by converting some thirty networks in full.
+nothing. The rule was found by converting forty networks in full.
 """
 
 from collections.abc import Iterator
-from math import lcm
 
 from frugalseg.cost.graph import Graph, Op, Window
-from frugalseg.cost.imx500_layers import are_parted
-from frugalseg.cost.imx500_maps import BLOCK
+from frugalseg.cost.imx500_layers import TOGETHER, are_parted
 
 MOST_DEPTHWISE_KERNEL = 12
-MOST_IN_A_GROUP = 8  # channels, where groups are done together
 
 
 def objections(graph: Graph) -> Iterator[tuple[Op, str]]:
@@ -53,19 +50,15 @@ def _through_window(op: Op, graph: Graph) -> Iterator[str]:
 
 
 def _in_groups(op: Op, graph: Graph) -> Iterator[str]:
-    """Say what is wrong with a convolution in groups.
-
-    Done together, groups must fill whole blocks of channels; most that are done one by one pass.
-    """
+    """Say what is wrong with a convolution in groups; those that are done one by one pass."""
     if op.kind != "conv_2d" or op.groups == 1:
         return
     read, made = (graph.tensors[name].shape[1] for name in (op.reads[0], op.writes[0]))
     each = read // op.groups
     if made % read:
         yield f"takes no convolution in groups that makes {made} channels of {read}, only multiples"
-    fills = BLOCK % each == 0 or read % lcm(each, BLOCK) == 0
-    if made == read and not are_parted(read, op.groups) and not (each <= MOST_IN_A_GROUP and fills):
-        yield f"takes no {read} channels in groups of {each}; groups of 2, 4 or 8 pass"
+    if made == read and each not in TOGETHER and not are_parted(read, op.groups):
+        yield f"takes no {op.groups} groups of {each} channels; groups of 2, 4 or 8 channels pass"
 
 
 def _rounds_up(window: Window, sides: tuple[int, ...]) -> bool:
