@@ -170,10 +170,7 @@ class Device(Part):
     def _limits_are_of_its_memory(self) -> Self:
         limited = {name for name, limit in self.limits if limit is not None} - {"macs"}
         if self.memory == "shared" and limited and "total_bytes" not in limited:
-            raise ValueError(
-                'memory is "shared", network and working memory in one: [budget] needs total_bytes,'
-                f' got {", ".join(sorted(limited))}; or write memory = "separate"'
-            )
+            raise ValueError('memory is "shared": [budget] needs total_bytes, or memory "separate"')
         if strange := sorted(limited - LIMITED[self.memory]):
             raise ValueError(
                 f'memory is "{self.memory}", which has no {", ".join(strange)} to limit in'
