@@ -12,6 +12,8 @@ from frugalseg.core.errors import (
     GateError,
     MissingExtraError,
     OverBudgetError,
+    RefusedError,
+    ToolchainError,
     require,
     unknown,
 )
@@ -23,9 +25,10 @@ def test_each_error_knows_its_exit_code() -> None:
         DataError,
         ArtifactError,
         MissingExtraError,
+        ToolchainError,
     ]
     assert {error.exit_code for error in asked_wrongly} == {2}
-    assert {OverBudgetError.exit_code, GateError.exit_code} == {1}
+    assert {error.exit_code for error in (OverBudgetError, GateError, RefusedError)} == {1}
 
 
 def test_twenty_problems_are_shown_and_the_rest_is_counted() -> None:

@@ -15,6 +15,7 @@ title = "Door bell"
 runtime = "tflite-micro"
 memory = "shared"
 """
+STORED = BELL.replace("shared", "storage")
 
 
 def write(folder: Path, text: str) -> Path:
@@ -129,6 +130,15 @@ def test_an_input_beyond_the_limits_is_refused() -> None:
             BELL + "[budget]\nmacs = 1\nram_bytes = 1_000\n[reserved]\nram_bytes = 1_000",
             "reserved ram_bytes 1,000 leave nothing of 1,000$",
         ),
+        (BELL + "[budget]\nram_bytes = 9", r'"shared": \[budget\] needs total_bytes'),
+        (
+            BELL.replace("shared", "separate") + "[budget]\ntotal_bytes = 9",
+            r'"separate", which has no total_bytes to limit in \[budget\]',
+        ),
+        (
+            STORED + "[budget]\nram_bytes = 9",
+            r'"storage", which has no ram_bytes to limit in \[budget\], but storage_bytes$',
+        ),
         (BELL + "margin = 1", "margin: .* less than 1"),
         (BELL + "margin = 'a'\nnotes = 1", "margin: .*; notes: "),
         (BELL + "[input]\nmost = 'big'", r"input\.most: size 'big' is not HEIGHTxWIDTH"),
@@ -153,20 +163,33 @@ def test_mistakes_are_named(tmp_path: Path, text: str, message: str) -> None:
         load_device(write(tmp_path, text))
 
 
+def test_a_limit_on_a_part_may_stand_beside_that_on_the_sum(tmp_path: Path) -> None:
+    device = load_device(write(tmp_path, BELL + "[budget]\nram_bytes = 9\ntotal_bytes = 10"))
+    assert device.budget == Budget(ram_bytes=9, total_bytes=10)
+
+
+def test_a_command_line_gets_what_the_user_gave(tmp_path: Path) -> None:
+    assert load_device("mcu-2mb").argument == "mcu-2mb"
+    path = write(tmp_path, BELL)
+    assert load_device(path).argument == str(path)
+    spaced = path.rename(tmp_path / "door bell.toml")
+    assert load_device(spaced).argument == f"'{spaced}'"
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"cannot read the device file .*none\.toml"):
         load_device(tmp_path / "none.toml")
 
 
 def test_an_estimate_must_leave_the_margin_free(tmp_path: Path) -> None:
-    device = load_device(write(tmp_path, BELL + "margin = 0.1\n[budget]\nstorage_bytes = 1_000"))
+    device = load_device(write(tmp_path, STORED + "margin = 0.1\n[budget]\nstorage_bytes = 1_000"))
     estimate = Footprint(storage_bytes=950, ram_bytes=0, macs=0)
     assert [e.allowed for e in device.check(estimate).excess] == [900]
     assert device.check(replace(estimate, storage_bytes=900))
 
 
 def test_a_measurement_may_use_the_whole_budget(tmp_path: Path) -> None:
-    device = load_device(write(tmp_path, BELL + "margin = 0.1\n[budget]\nstorage_bytes = 1_000"))
+    device = load_device(write(tmp_path, STORED + "margin = 0.1\n[budget]\nstorage_bytes = 1_000"))
     file = frozenset({"storage_bytes"})
     need = Footprint(storage_bytes=1_000, ram_bytes=0, macs=0, measured=file)
     assert device.check(need)

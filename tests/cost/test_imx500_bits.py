@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from frugalseg.core.inputs import InputSpec
+from frugalseg.cost.device import load_device
 from frugalseg.cost.graph import Graph, Op, Window, chain
 from frugalseg.cost.imx500 import Imx500Memory, imx500_memory
+from frugalseg.cost.imx500_layers import OFF, lower
 from frugalseg.cost.imx500_layers import doubts as doubts_of
-from frugalseg.cost.imx500_layers import lower
 from frugalseg.cost.imx500_limits import objections
 from frugalseg.cost.imx500_weights import layer_bytes, model_bytes
 
@@ -25,6 +26,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from frugalseg.models.catalog import Architecture
+from frugalseg.trace import record
+
 FILE = Path(__file__).parent / "data" / "imx500_bits" / "pairs.json"
 PAIRS: list[dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))
 KIB = 1024
@@ -33,8 +37,6 @@ SAMPLE = 8  # of so many pairs one is for the quick run
 
 
 def trace(nets: Any, line: str) -> Graph:
-    from frugalseg.trace import record
-
     net = nets.Net(line)
     return record(net, InputSpec(height=net.height, width=net.width, channels=net.channels))
 
@@ -112,8 +114,6 @@ class Normed(nn.Module):
 
 
 def weigh(module: nn.Module, side: int) -> Imx500Memory:
-    from frugalseg.trace import record
-
     return imx500_memory(record(module.eval(), InputSpec(height=side, width=side)))
 
 
@@ -146,7 +146,10 @@ def test_a_layer_norm_over_channels_that_come_last_is_weighed() -> None:
     [
         ("3x64x64 > conv 32 > conv 32 g4 > conv 4 k1", ()),
         ("3x64x64 > conv 96 > conv 96 g12 > conv 4 k1", ()),
-        ("3x64x64 > conv 72 > conv 72 g12 > conv 4 k1", ("conv_2d (1)",)),  # 12 convolutions
+        (  # 12 convolutions
+            "3x64x64 > conv 72 > conv 72 g12 > conv 4 k1",
+            (f"conv_2d (1, {OFF['conv_2d']})",),
+        ),
         ("3x64x64 > conv 72 > dw > conv 4 k1", ()),
         ("3x64x64 > conv 32 s2 > up 16 k3 > up 8 k4 s2 > conv 4 k1", ()),
         ("3x64x64 > conv 32 s2 > up 16 k2 s3 > conv 4 k1", ("transpose_conv (1)",)),
@@ -167,6 +170,69 @@ def test_a_transposed_convolution_in_groups_is_refused() -> None:
     assert not [*objections(chain(whole, shapes=shapes))]
     [(op, told)] = objections(chain(parted, shapes=shapes))
     assert (op.name, told) == ("up", "takes no transposed convolution in groups")
+
+
+# Networks of a convolution in groups (channels, groups), converted in full by imxconv-pt 3.19.2.
+CONVERTED = (
+    (8, 4), (16, 4), (24, 3), (24, 6), (32, 4), (36, 6), (48, 3), (72, 6), (72, 12),
+    (80, 5), (96, 12), (96, 16), (160, 32), (192, 3),
+)  # fmt: skip
+CRASHED = (
+    (12, 4), (20, 2), (20, 4), (24, 2), (28, 4), (32, 2), (48, 8), (64, 2), (64, 4), (80, 2),
+    (80, 8), (96, 2), (96, 4), (96, 8), (112, 8), (128, 4), (128, 8),
+)  # fmt: skip
+
+
+def in_groups(channels: int, groups: int, made: int | None = None) -> Graph:
+    conv = Op(
+        name="conv", kind="conv_2d", reads=("a",), writes=("b",), groups=groups,
+        window=Window(kernel=(3, 3), padding=((1, 1), (1, 1))),
+    )  # fmt: skip
+    shapes = {"a": (1, channels, 8, 10), "b": (1, made or channels, 8, 10)}
+    return chain(conv, shapes=shapes)
+
+
+@pytest.mark.parametrize(("channels", "groups"), CONVERTED)
+def test_groups_that_were_converted_are_not_refused(channels: int, groups: int) -> None:
+    assert not [*objections(in_groups(channels, groups))]
+
+
+@pytest.mark.parametrize(("channels", "groups"), CRASHED)
+def test_groups_over_which_the_converter_crashes_are_refused(channels: int, groups: int) -> None:
+    [(op, told)] = objections(in_groups(channels, groups))
+    assert op.name == "conv"
+    each = channels // groups
+    assert told.startswith(f"takes no {groups} groups of {each} channels; ")
+
+
+@pytest.mark.parametrize(
+    ("channels", "groups", "measured"),
+    [
+        (72, 6, 66_464), (72, 12, 122_912), (80, 20, 16_736), (80, 8, 25_952), (88, 11, 22_880),
+        (96, 16, 160_544), (96, 24, 16_736), (112, 8, 42_720), (112, 16, 163_808),
+        (144, 12, 129_440), (160, 10, 110_624), (160, 16, 167_072), (160, 32, 317_600),
+    ],
+)  # fmt: skip
+def test_model_memory_tells_which_groups_are_done_one_by_one(
+    nets: Any, channels: int, groups: int, measured: int
+) -> None:
+    line = f"3x32x40 > conv {channels} s4 > conv {channels} g{groups} > conv 8 k1 linear"
+    assert model_bytes(lower(trace(nets, line))) == measured
+
+
+def test_groups_that_make_no_multiple_of_their_channels_are_refused() -> None:
+    """Its message: "Non-integer depth multiplier ... is not supported with group > 1"."""
+    [(_, told)] = objections(in_groups(64, 8, 32))
+    assert told == "takes no convolution in groups that makes 32 channels of 64, only multiples"
+    assert not [*objections(in_groups(16, 2, 32))]
+
+
+@pytest.mark.parametrize(("name", "size"), [("attendseg", "128x160"), ("regseg", "256x320")])
+def test_a_network_over_which_it_crashed_is_refused_before_training(name: str, size: str) -> None:
+    network = Architecture(name=name, settings={"num_classes": 11, "width": 0.5}).build()
+    told = load_device("imx500").refusals(record(network, spec := InputSpec.parse(size)), spec)
+    assert told
+    assert all(" channels; groups of" in refusal for refusal in told)
 
 
 def test_a_pooling_that_rounds_up_is_refused() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from frugalseg.core.errors import ToolchainError
+from frugalseg.core.errors import RefusedError, ToolchainError
 from frugalseg.toolchain import imx500, imx500_worker
 from frugalseg.toolchain.imx500 import convert, errors_in, judge, read_report, size_in_bytes
 
@@ -66,6 +66,13 @@ DILATION = (
     " H=4 - not supported\n"
     "2026-11-21 15:36:10.827 ERROR: CODE: [CBE] [BeLogger:176] [ConverterBE:318] \n"
 )
+
+CRASH = (
+    "2026-11-30 06:31:27.473 ERROR: CODE: [CBE] EtdConvManager Error: java.lang.RuntimeException:"
+    " Step:EtdModelGenerator FlnId:99 Layers:[CONV2D, RELU] Error:[InferenceSb.shapeInference]"
+    " shape of: FlnSb9.ConvGrQReluQResSb8.ofmap is empty\n"
+)
+CANNOT = "the converter cannot convert this network"
 
 CONVERTER = """#!{python}
 import json, os, sys, time
@@ -148,7 +155,7 @@ def test_without_a_report_the_log_tells_what_is_required(tmp_path: Path) -> None
 
 def test_a_missing_operator_is_named(say: Say, tmp_path: Path) -> None:
     say(code=2, said=START + PRELU)
-    with pytest.raises(ToolchainError, match=r"lacks an operator.*unsupported ops: PRelu$"):
+    with pytest.raises(RefusedError, match=r"(?m)lacks an operator.*unsupported ops: PRelu$"):
         convert(tmp_path / "network.onnx", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -169,17 +176,30 @@ def test_an_error_behind_the_memory_report_counts(say: Say, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("said", "code", "told"),
     [
-        ("", -11, "the converter crashed (SIGSEGV)"),
-        ("out of memory", 137, "the converter ended with code 137, having said:\n  out of memory"),
+        ("", -11, f"{CANNOT}: it crashed (SIGSEGV)"),
+        ("out of memory", 137, f"{CANNOT}: it ended with code 137, having said:\n  out of memory"),
         ("", 2, "the converter lacks an operator of this network: it does not say which"),
     ],
 )
 def test_an_end_without_an_error_is_told_in_plain_words(
     said: str, code: int, told: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(ToolchainError) as caught:
+    with pytest.raises(RefusedError) as caught:
         judge(said, code, tmp_path / "none.json", "3.19.2")
     assert str(caught.value) == told
+
+
+def test_what_the_converter_said_is_kept_where_it_fails(
+    say: Say, cache: Path, tmp_path: Path
+) -> None:
+    say(code=1, said=START + CRASH)
+    with pytest.raises(RefusedError, match="cannot convert this network: it ended") as caught:
+        convert(tmp_path / "network.onnx", tmp_path / "out")
+    assert caught.value.exit_code == 1
+    (log,) = (cache / "logs").iterdir()
+    assert str(caught.value).endswith(f"The whole log of the converter: {log}")
+    assert log.read_text() == START + CRASH
+    assert "ofmap is empty" in str(caught.value)
 
 
 def test_success_without_a_package_is_none(say: Say, tmp_path: Path) -> None:

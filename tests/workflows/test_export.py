@@ -124,6 +124,7 @@ def test_a_file_that_does_not_fit_the_device_is_not_let_out(
     with pytest.raises(OverBudgetError, match="does not fit small") as caught:
         export(checkpoint, belt, tmp_path / "artifact", tolerance=100, device=device)
     assert caught.value.verdict.excess[0].allowed == 60_000
+    assert f"let `frugalseg fit --device {device}` choose a network. No" in str(caught.value)
     assert not (tmp_path / "artifact").exists()
 
 

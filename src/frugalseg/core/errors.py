@@ -5,7 +5,8 @@ FrugalsegError
 ├── DataError           images or masks are wrong; lists every problem   exit 2
 ├── ArtifactError       an artifact, checkpoint or file is damaged       exit 2
 ├── MissingExtraError   an optional package is not installed             exit 2
-├── ToolchainError      a device maker's tool is missing or failed       exit 2
+├── ToolchainError      a device maker's tool is missing or broken       exit 2
+│   └── RefusedError    it ran, and could not convert the network        exit 1
 ├── OverBudgetError     the network does not fit the device              exit 1
 └── GateError           the exported file lost too much accuracy         exit 1
 """
@@ -44,6 +45,12 @@ class MissingExtraError(FrugalsegError):
 
 class ToolchainError(FrugalsegError):
     """A device maker's tool is not installed, needs something, crashed, or took too long."""
+
+
+class RefusedError(ToolchainError):
+    """A device maker's tool ran, and refused the network or failed on it."""
+
+    exit_code = 1
 
 
 class DataError(FrugalsegError):

@@ -41,9 +41,10 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from frugalseg.core.budget import Budget, Footprint, Verdict
 from frugalseg.core.errors import ConfigError, unknown
@@ -65,6 +66,12 @@ KINDS = frozenset({
 
 Runtime = Literal["litert", "tflite-micro", "imx500"]
 TOOLCHAINS: Mapping[Runtime, str] = {"tflite-micro": "tflm", "imx500": "imx500"}
+# What can be limited, in bytes, by how the memory is divided.
+LIMITED: Mapping[str, frozenset[str]] = {
+    "shared": frozenset({"storage_bytes", "ram_bytes", "total_bytes"}),
+    "separate": frozenset({"storage_bytes", "ram_bytes"}),
+    "storage": frozenset({"storage_bytes"}),
+}
 Bytes = Annotated[int, Field(gt=0, strict=True)]
 Taken = Annotated[int, Field(ge=0, strict=True)]
 
@@ -147,6 +154,7 @@ class Device(Part):
     toolchain: Literal["tflm", "imx500"] | None = None
     notes: str = ""
     sources: tuple[str, ...] = ()
+    _argument: str = PrivateAttr(default="")
 
     @model_validator(mode="after")
     def _leaves_something(self) -> Self:
@@ -159,12 +167,29 @@ class Device(Part):
         return self
 
     @model_validator(mode="after")
+    def _limits_are_of_its_memory(self) -> Self:
+        limited = {name for name, limit in self.limits if limit is not None} - {"macs"}
+        if self.memory == "shared" and limited and "total_bytes" not in limited:
+            raise ValueError('memory is "shared": [budget] needs total_bytes, or memory "separate"')
+        if strange := sorted(limited - LIMITED[self.memory]):
+            raise ValueError(
+                f'memory is "{self.memory}", which has no {", ".join(strange)} to limit in'
+                f" [budget], but {', '.join(sorted(LIMITED[self.memory]))}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _tool_is_of_the_runtime(self) -> Self:
         if self.toolchain and self.toolchain != TOOLCHAINS.get(self.runtime):
             raise ValueError(
                 f"toolchain {self.toolchain!r} measures nothing of runtime {self.runtime!r}"
             )
         return self
+
+    @property
+    def argument(self) -> str:
+        """What names it on a command line: the name of one that is shipped, else its file."""
+        return quote(self._argument or self.name)
 
     @property
     def budget(self) -> Budget:
@@ -282,7 +307,9 @@ def load_device(name_or_path: str | Path) -> Device:
     10000000
     """
     values, where = _values(str(name_or_path))
-    return parse(Device, {**values, "name": Path(name_or_path).stem}, f"{where} is wrong")
+    device = parse(Device, {**values, "name": Path(name_or_path).stem}, f"{where} is wrong")
+    device._argument = str(name_or_path)
+    return device
 
 
 def _values(name_or_path: str) -> tuple[dict[str, Any], str]:

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from frugalseg.core.errors import ConfigError, ToolchainError
+from frugalseg.core.errors import ConfigError, RefusedError
 from frugalseg.core.inputs import InputSpec
 from frugalseg.export.imx500_quantise import CHECKPOINT, NETWORK, PICTURES, PROBLEM
 from frugalseg.runtime.manifest import Output
@@ -42,7 +42,7 @@ def quantise(
 
     "gptq" trains the rounding of the weights too, which takes some ten times as long. Raises
     ConfigError for an input that the sensor cannot deliver, ToolchainError where the toolchain is
-    missing or its quantiser fails.
+    missing, RefusedError where its quantiser does not take the network.
     """
     check_input(kept.input)
     toolchain = installed("imx500")
@@ -53,7 +53,7 @@ def quantise(
         run(toolchain, WORKER, [name, method, output], timeout_s=timeout_s, needs_package=True)
         if (folder / PROBLEM).is_file():
             why = (folder / PROBLEM).read_text(encoding="utf-8").strip()
-            raise ToolchainError(
+            raise RefusedError(
                 f"the quantiser for the IMX500 does not take {kept.architecture.name}; in most"
                 f" cases it lacks an operator of it. It said: {why}"
             )

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from frugalseg.core.errors import ToolchainError
+from frugalseg.core.errors import RefusedError, ToolchainError
+from frugalseg.core.files import cache_folder, sha256, write_text
 from frugalseg.toolchain.environment import installed, versions
 from frugalseg.toolchain.environment import run as run_script
 from frugalseg.toolchain.process import ending, last_lines
@@ -28,6 +29,7 @@ PACKAGE = "packerOut.zip"
 CONVERT_TIMEOUT_S = 3600.0  # minutes, for a large network on a busy machine
 PREDICT_TIMEOUT_S = 7200.0
 CAPACITY_BYTES = 8_388_480
+DIGEST = 8  # characters
 
 UNITS = {"": 1, "B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
 SIZE = re.compile(r"(\d+(?:[.,]\d+)?)\s*([KMG]?B)?", re.IGNORECASE)
@@ -79,8 +81,8 @@ def convert(
     """Convert a quantised .onnx in full, and copy what the converter wrote into `folder`.
 
     A network that does not fit is no error: its report says so, and there is no packerOut.zip.
-    Raises ToolchainError where the converter is missing, hangs or crashes, or refuses an operator,
-    which is named.
+    Raises ToolchainError where the converter is missing or hangs; RefusedError where it crashes or
+    refuses an operator, which is named. What the converter said is then kept in the cache.
     """
     with tempfile.TemporaryDirectory(prefix="frugalseg-") as name:
         place = Path(name)
@@ -90,7 +92,13 @@ def convert(
         version = versions(toolchain.folder).get(CONVERTER, "unknown")
         said = (place / "log.txt").read_text(encoding="utf-8", errors="replace")
         code = int((place / "code.txt").read_text(encoding="utf-8"))
-        report = judge(said, code, place / "out" / f"{network.stem}_MemoryReport.json", version)
+        file = place / "out" / f"{network.stem}_MemoryReport.json"
+        try:
+            report = judge(said, code, file, version)
+        except ToolchainError as wrong:
+            kept = cache_folder() / "logs" / f"{NAME}_{sha256(network)[:DIGEST]}.txt"
+            write_text(kept, said)
+            raise type(wrong)(f"{wrong}\nThe whole log of the converter: {kept}") from wrong
         if report.fits and not (place / "out" / PACKAGE).is_file():
             raise ToolchainError(
                 f"the converter says that {network.name} fits, but wrote no {PACKAGE}"
@@ -123,7 +131,8 @@ def predict(
 def judge(said: str, code: int, file: Path, version: str) -> ConverterReport:
     """Make a report of the converter's log, exit code and report file.
 
-    Raises ToolchainError where the network was refused, or nothing can be made of it.
+    Raises RefusedError where the network was refused, ToolchainError where nothing can be made
+    of what it says.
     """
     short = SHORT.findall(said)
     tiled = bool(TILES.search(said))
@@ -139,7 +148,7 @@ def judge(said: str, code: int, file: Path, version: str) -> ConverterReport:
         )  # fmt: skip
     if code == 0:
         raise ToolchainError(f"the converter ended well but wrote no {file.name}{last_lines(said)}")
-    raise ToolchainError(_refusal(said, code))
+    raise RefusedError(_refusal(said, code))
 
 
 def _refusal(said: str, code: int) -> str:
@@ -152,7 +161,7 @@ def _refusal(said: str, code: int) -> str:
             return f"an operator of this network is outside the converter's limits: {told}"
         case _:
             more = f", having said: {told}" if problems else last_lines(said)
-            return f"the converter {ending(code)}{more}"
+            return f"the converter cannot convert this network: it {ending(code)}{more}"
 
 
 def errors_in(said: str) -> list[str]:

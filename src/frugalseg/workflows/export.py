@@ -28,6 +28,7 @@ from frugalseg.models.network import Network
 from frugalseg.runtime.card import model_card
 from frugalseg.runtime.manifest import Manifest, NetworkFile, Output
 from frugalseg.runtime.segmenter import Segmenter
+from frugalseg.search.smaller import what_would_fit
 from frugalseg.toolchain.environment import is_installed
 from frugalseg.training.checkpoint import Checkpoint, load_checkpoint
 from frugalseg.training.validation import score_split, torch_predictor
@@ -217,7 +218,7 @@ def export_checkpoint(
             if form.precision == "int8":
                 more["execution"] = lay_out(draft / form.file, wish.device, output)
             if first:
-                need = _weighed(draft / form.file, wish)
+                need = _weighed(draft / form.file, wish, network, spec)
             segmenter = _open(draft, kept, form, output)
             gap = _parity(network, segmenter, dataset) if form.precision == "fp32" else None
             score = score_split(dataset, val, segmenter.labels_of, progress=progress)
@@ -250,8 +251,10 @@ def _calibration(dataset: Dataset, spec: InputSpec, wish: ExportWish) -> list[ND
     return pictures
 
 
-def _weighed(path: Path, wish: ExportWish) -> Footprint:
+def _weighed(path: Path, wish: ExportWish, network: Network, spec: InputSpec) -> Footprint:
     """Weigh a network file; raises OverBudgetError where the device cannot hold or run it.
+
+    The error says at which input the network should fit.
 
     Bytes of the file are measured. Memory is measured where the device's toolchain is there; else
     it follows from the graph (not for ONNX, where it is given as 0), and keeps the device's
@@ -267,7 +270,8 @@ def _weighed(path: Path, wish: ExportWish) -> Footprint:
         assert report.verdict is not None  # there is one for a device
         raise OverBudgetError(
             f"the exported file does not fit {device.name} (what is estimated keeps the device's"
-            f" margin): {'; '.join(report.objections)}. No artifact was written.",
+            f" margin): {'; '.join(report.objections)}. {what_would_fit(network, spec, device)} No"
+            " artifact was written.",
             report.verdict,
         )
     return report.footprint

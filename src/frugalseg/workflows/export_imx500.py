@@ -28,7 +28,7 @@ from frugalseg.imaging.resize import as_channels, labels_at, resize_image, resiz
 from frugalseg.metrics.scores import ScoreKeeper, Scores
 from frugalseg.runtime.card import model_card
 from frugalseg.runtime.manifest import Manifest, NetworkFile, Output
-from frugalseg.search.sizes import sizes_from
+from frugalseg.search.smaller import what_would_fit
 from frugalseg.toolchain.environment import installed
 from frugalseg.toolchain.imx500 import PACKAGE, ConverterReport, convert, predict
 from frugalseg.trace import record
@@ -86,9 +86,10 @@ def export_imx500(
 ) -> Imx500Result:
     """Write a checkpoint as an artifact folder with a packerOut.zip that fits the sensor.
 
-    Raises ToolchainError where the toolchain is missing or fails; GateError where quantising loses
-    more than the tolerance, by both methods; OverBudgetError where the converter finds that the
-    network does not fit, with what would. `out` is left as it was then.
+    Raises ToolchainError where the toolchain is missing, RefusedError where it does not take the
+    network; GateError where quantising loses more than the tolerance, by both methods;
+    OverBudgetError where the converter finds that the network does not fit, with what would. `out`
+    is left as it was then.
     """
     check_input(kept.input)
     installed(ENGINE)
@@ -245,22 +246,6 @@ def _too_large(
         f"the converter {report.version} finds that the network does not fit {device.name}"
         f"{tiles}: {verdict}. {what_would_fit(deployed, spec, device)} No artifact was written.",
         verdict,
-    )
-
-
-def what_would_fit(deployed: Deployed, spec: InputSpec, device: Device) -> str:
-    """Name the largest smaller input at which the same network is estimated to fit."""
-    for smaller in sizes_from(spec, device)[1:]:
-        found = weigh(record(deployed, smaller), smaller, device)
-        if found.fits:
-            return (
-                f"At {smaller} instead of {spec} it should: estimated are"
-                f" {found.footprint.total_bytes:,} bytes. Train it at that size, or let `frugalseg"
-                f" fit --device {device.name}` choose a network."
-            )
-    return (
-        f"No smaller input would make it fit: let `frugalseg fit --device {device.name}` choose a"
-        " network."
     )
 
 
