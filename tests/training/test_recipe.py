@@ -137,7 +137,9 @@ class TestOverrides:
             ("optimizer.lr", "--set takes KEY=VALUE"),
             ("=3", "--set takes KEY=VALUE"),
             ("model.name.first=3", "'name' has no keys below it"),
-            ("optimizer.lr=[", "not a value"),
+            ("optimizer.lr=[", "not a value: line 1, column 2: "),
+            ("seed=2026-99-99", "not a value: month must be"),
+            (f"seed={'9' * 5000}", "not a value: a number of thousands of digits"),
             ("optimizer.rate=3", "unknown key 'optimizer.rate'"),
         ],
     )

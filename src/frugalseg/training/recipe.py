@@ -6,16 +6,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-import yaml
-from pydantic import (
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 
 from frugalseg.core.errors import ConfigError, unknown
 from frugalseg.core.inputs import InputSpec
-from frugalseg.core.parse import Part, or_value_error, parse
+from frugalseg.core.parse import Part, or_value_error, parse, parse_yaml
 from frugalseg.training.overrides import override
 from frugalseg.training.smaller import LowRank, Quantize, Sparsity
 
@@ -316,8 +311,8 @@ def _read_yaml(source: str | Path) -> dict[str, Any]:
             raise unknown("recipe", str(source), recipe_names())
         path = Path(str(resources.files("frugalseg") / "recipes" / f"{source}.yaml"))
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as wrong:
+        values = parse_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as wrong:
         raise ConfigError(f"cannot read the recipe {path}: {wrong}") from wrong
     if not isinstance(values or {}, dict):
         raise ConfigError(f"{path} is not a recipe: expected keys and values")
