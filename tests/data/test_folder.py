@@ -200,6 +200,7 @@ class TestClasses:
             ("names: {1: a, 2: b}\n", "ids 0, 1, 2"),
             ("names: []\n", "must be a list"),
             ("- a\n- b\n", "key: value"),
+            (f"names: [{'a' * 201}]", r"labels\.yaml: 'a+\.\.\.a+' has over 200 letters"),
             ("names: " + "[" * 100_000, r"labels\.yaml: not readable as YAML \(line 1: nested too"),
             ("names: [a\n", r"labels\.yaml: not readable as YAML \(line 2, column 1: expected"),
             ("names: [a, b]\nvalues: {0: a, 7: c}\n", "not in names"),

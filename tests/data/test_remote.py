@@ -69,7 +69,7 @@ def test_marks_of_folders_are_no_files(
     listed = system.find
 
     def find(root: str, *, detail: bool) -> dict[str, Any]:
-        return {f"{root}/": {"size": 0}, f"{root}/images/": {}} | listed(root, detail=detail)
+        return {f"{root}/": {"size": 0}, f"{root}/images/": {}, **listed(root, detail=detail)}
 
     monkeypatch.setattr(system, "find", find)
     assert len(open_dataset(bucket, cache=tmp_path / "c").split("train")) > 0

@@ -243,7 +243,9 @@ class Recipe(Part):
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     compile: bool = Field(default=False, description="torch.compile; needs a C++ compiler")
     validations: int = Field(default=20, ge=1, description="how often during the run")
-    workers: int = Field(default=0, ge=0, le=64, description="processes that load pictures")
+    workers: Annotated[int, Field(ge=0, le=64)] | Literal["auto"] = Field(
+        default="auto", description="processes that load pictures"
+    )
     seed: int = Field(default=0, ge=0, lt=2**32)
 
     @field_validator("input", mode="before")
