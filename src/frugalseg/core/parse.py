@@ -86,7 +86,9 @@ def _refuse_monsters(events: Iterable[Any], aliases: bool) -> None:
 
 
 def reason(wrong: Exception) -> str:
-    """Say what is wrong with text that was read; of numbers too long, not how to change Python."""
+    """Say why a file or a text cannot be read, without the names of Python and its advice."""
+    if isinstance(wrong, OSError) and wrong.strerror:
+        return wrong.strerror.lower()
     said = str(wrong)
     return "a number of thousands of digits" if "integer string conversion" in said else said
 

@@ -34,7 +34,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = parse_yaml(path.read_text(encoding="utf-8-sig"), aliases=False)
     except (OSError, ValueError) as wrong:
-        raise DataError(f"{path}: not readable as YAML ({wrong})") from wrong
+        raise DataError(f"{path}: not readable as YAML ({reason(wrong)})") from wrong
     if not isinstance(values, dict):
         raise DataError(f"{path}: expected lines of the form 'key: value', such as 'names:'")
     if strange := [key for key in values if not isinstance(key, str)]:
