@@ -138,6 +138,7 @@ class TestOverrides:
             ("=3", "--set takes KEY=VALUE"),
             ("model.name.first=3", "'name' has no keys below it"),
             ("optimizer.lr=[", "not a value: line 1, column 2: "),
+            ("workers=x", r"wrong: workers: .*\(got 'x'\); workers: Input should be 'auto'"),
             ("seed=2026-99-99", "not a value: month must be"),
             (f"seed={'9' * 5000}", "not a value: a number of thousands of digits"),
             ("optimizer.rate=3", "unknown key 'optimizer.rate'"),

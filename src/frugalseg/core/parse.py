@@ -1,5 +1,6 @@
 """From plain values, as a YAML, TOML or JSON file gives them, to a checked model of them."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, TypeVar, get_args
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from frugalseg.core.errors import ConfigError
 
 _MOST_DEPTH = 50
+_OF_UNION = re.compile(r"constrained-\w+|literal\[.*\]")  # as pydantic names it
 
 Model = TypeVar("Model", bound=BaseModel)
 Value = TypeVar("Value")
@@ -94,7 +96,7 @@ def reason(wrong: Exception) -> str:
 
 
 def _explain(kind: type[BaseModel], error: Any) -> str:
-    where = ".".join(str(part) for part in error["loc"])
+    where = ".".join(str(part) for part in error["loc"] if not _OF_UNION.fullmatch(str(part)))
     if error["type"] == "extra_forbidden":
         *path, key = error["loc"]
         known = _keys(kind, path)
