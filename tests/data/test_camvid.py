@@ -72,10 +72,10 @@ def test_list_chooses_and_orders_with_paths_of_another_machine(tmp_path: Path) -
     [
         ("train/x.png trainannot/x.png", "no such file: .*x.png"),
         ("train/a.png", "expected an image and a mask"),
-        ("../secret.png trainannot/a.png", r"\.\./secret\.png leaves the folder"),
-        ("train/a.png train/..", r"train/\.\. leaves the folder"),
-        ("/x.png trainannot/a.png", "/x.png: expected a folder and a name"),
-        ("train/a.png x.png", "x.png: expected a folder and a name"),
+        ("../secret.png trainannot/a.png", r"\.\./secret\.png' leaves the folder"),
+        ("train/a.png train/..", r"train/\.\.' leaves the folder"),
+        ("/x.png trainannot/a.png", "/x.png': expected a folder and a name"),
+        ("train/a.png x.png", "x.png': expected a folder and a name"),
     ],
 )
 def test_bad_lines_are_named(tmp_path: Path, line: str, message: str) -> None:
@@ -138,3 +138,10 @@ def test_real_camvid_has_its_counts_and_opens_without_decoding(
     dataset = camvid.read(real_data / "camvid")
     assert {name: len(s) for name, s in dataset.splits.items()} == {"train": 367, "val": 101}
     assert dataset.labels.from_disk[11] == 255
+
+
+def test_a_listed_name_that_no_file_can_have_is_named(tmp_path: Path) -> None:
+    put(tmp_path, "a")
+    (tmp_path / "train.txt").write_text(f"train/a.png trainannot/{'9' * 5000}.png\n", "utf-8")
+    with pytest.raises(DataError, match=r"train\.txt line 1: .*a name of more than 255 bytes"):
+        camvid.read(tmp_path)

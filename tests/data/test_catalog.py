@@ -89,3 +89,16 @@ def test_belt_is_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert first.format == "belt"
     assert {name: len(s) for name, s in first.splits.items()} == {"train": 3, "val": 2}
     assert first.labels.names == ("background", "paper", "bottle", "aluminum", "nylon")
+
+
+def test_what_describes_the_data_set_may_not_lie_elsewhere(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    path, here, there = (f / "labels.yaml" for f in (tiny_folder, tiny_folder / "x", tmp_path))
+    here.parent.mkdir()
+    path.symlink_to(path.rename(here))
+    assert open_dataset(tiny_folder).labels.num_classes == 3
+    path.unlink()
+    path.symlink_to(here.rename(there))
+    with pytest.raises(DataError, match=r"labels\.yaml: a link that leaves"):
+        open_dataset(tiny_folder)

@@ -172,7 +172,7 @@ class TestWarnings:
     def test_class_nowhere(self, tiny_folder: Path) -> None:
         for split in ("train", "val"):
             self.mask_without_class_2(tiny_folder, open_dataset(tiny_folder), split)
-        assert "'disc' never occurs in train and not in val" in self.warnings(tiny_folder)
+        assert "'disc' never occurs in train, nor in val" in self.warnings(tiny_folder)
 
     def test_rare_class(self, tiny_folder: Path) -> None:
         dataset = open_dataset(tiny_folder)

@@ -92,7 +92,7 @@ def test_what_is_sound_has_no_problems(root: Path) -> None:
         ('{"images": [], "annotations": [], "categories": []} x', "byte 52: more after the end"),
         ('{"images": [{"height": NaN}]}', "NaN is not a number"),
         ('{"images": [' + "[" * 100_000, "byte 12: nested too deeply"),
-        ('{"images": [' + "9" * 10_000, "Exceeds the limit"),
+        ('{"images": [' + "9" * 10_000, "a number of thousands of digits"),
         ("{1: 2}", "byte 1: expected a key in quotes"),
         (json.dumps(dict.fromkeys(map(str, range(101)))), "more than 100 keys"),
     ],
@@ -324,6 +324,12 @@ class TestLinks:
         (root / "train2017").rename(root.parent / f"{root.name}-elsewhere")
         (root / "train2017").symlink_to(root.parent / f"{root.name}-elsewhere")
         assert problems(root) == []
+
+    @pytest.mark.parametrize("what", ["annotations", "annotations/instances_train2017.json"])
+    def test_annotations_may_not_lie_elsewhere(self, root: Path, what: str) -> None:
+        put(root, sound())
+        (root / what).symlink_to((root / what).rename(root.parent / f"{root.name}-elsewhere"))
+        assert problems(root) == ["FILE: lies outside ROOT; put the file itself there"]
 
     def test_links_in_a_circle_and_into_nothing_are_absent_files(self, root: Path) -> None:
         put(root, sound())

@@ -253,7 +253,7 @@ def emptied(path: Path) -> None:
     ("spoil", "message"),
     [
         (deep, "16 bits"),
-        (with_alpha, "mask has colours|undeclared mask colours"),
+        (with_alpha, "mask has transparency|undeclared mask colours"),
         (lossy, "a lossy format changes the values"),
         (cut_off, "damaged or truncated"),
         (emptied, "empty file"),

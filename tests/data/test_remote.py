@@ -1,5 +1,6 @@
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
@@ -40,6 +41,38 @@ def test_what_changed_is_fetched_again_and_what_is_gone_goes(bucket: str, tmp_pa
     open_dataset(bucket, cache=tmp_path / "c", format="folder")
     assert image.read_bytes() == other
     assert not (image.parents[1] / "labels.yaml").exists()
+
+
+def test_what_was_fetched_before_it_was_cut_off_is_not_fetched_again(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system, asked = fsspec.filesystem("memory"), list[str]()
+    whole = system.get_file
+
+    def get_file(path: str, target: str) -> None:
+        asked.append(path)
+        if len(asked) == 8:
+            raise ConnectionError("the line is down")
+        whole(path, target)
+
+    monkeypatch.setattr(system, "get_file", get_file)
+    with pytest.raises(DataError, match=r"cannot be fetched \(the line is down\)"):
+        open_dataset(bucket, cache=tmp_path / "c")
+    assert len(open_dataset(bucket, cache=tmp_path / "c").split("train")) > 0
+    assert len(asked) == len(set(asked)) + 1 == 14
+
+
+def test_marks_of_folders_are_no_files(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = fsspec.filesystem("memory")
+    listed = system.find
+
+    def find(root: str, *, detail: bool) -> dict[str, Any]:
+        return {f"{root}/": {"size": 0}, f"{root}/images/": {}, **listed(root, detail=detail)}
+
+    monkeypatch.setattr(system, "find", find)
+    assert len(open_dataset(bucket, cache=tmp_path / "c").split("train")) > 0
 
 
 def test_a_file_address_is_a_folder_here(tiny_folder: Path) -> None:

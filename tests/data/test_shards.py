@@ -171,3 +171,13 @@ def test_a_shard_that_is_missing_or_cut_off_is_named(sharded: Path) -> None:
     missing, short = raised.value.problems
     assert f"{first}: missing" in missing
     assert "fetch it again" in short
+
+
+@pytest.mark.parametrize(
+    ("file", "size"), [("train-" + "0" * 999 + ".tar", "1"), ("../a.tar", "1"), ("{}", "1e999")]
+)
+def test_a_list_of_shards_that_is_none_is_refused(sharded: Path, file: str, size: str) -> None:
+    name = file.format("train-000000.tar")
+    (sharded / "shards.json").write_text(f'{{"shards": [{{"file": "{name}", "bytes": {size}}}]}}')
+    with pytest.raises(DataError, match="not the list of shards"):
+        shards.read(sharded)

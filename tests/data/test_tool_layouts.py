@@ -248,7 +248,7 @@ def test_links_within_the_folder_are_followed(tmp_path: Path, name: str) -> None
 @pytest.mark.parametrize("name", OF_MASKS)
 @pytest.mark.parametrize(
     ("mode", "message"),
-    [("I;16", "16 bits"), ("LA", "colours"), ("RGBA", "colours"), ("RGB", "colours")],
+    [("I;16", "16 bits"), ("LA", "transparency"), ("RGBA", "colours"), ("RGB", "colours")],
 )
 def test_deep_masks_and_masks_with_alpha_are_refused(
     tmp_path: Path, name: str, mode: str, message: str

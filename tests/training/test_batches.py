@@ -1,3 +1,4 @@
+import os
 from collections.abc import Sequence
 from itertools import islice
 
@@ -62,6 +63,26 @@ def test_a_run_with_sampling_and_mixing_may_start_at_any_step(
 def test_workers_change_nothing(dataset: Dataset, small: Recipe, spec: InputSpec) -> None:
     two = small.model_copy(update={"workers": 2})
     assert_same(drawn(dataset, two, spec, 5, 1), drawn(dataset, small, spec, 5, 1))
+
+
+@pytest.mark.parametrize(
+    ("cores", "pictures", "workers"),
+    [
+        (1, 9_000, 0),
+        (3, 9_000, 0),
+        (4, 9_000, 2),
+        (8, 9_000, 4),
+        (64, 9_000, 8),
+        (64, 99, 0),
+        (64, 250, 2),
+    ],
+)
+def test_of_themselves_half_of_the_cores_load(
+    cores: int, pictures: int, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _of: range(cores), raising=False)
+    assert batches.loading_processes("auto", pictures) == workers
+    assert batches.loading_processes(3, pictures) == 3
 
 
 def test_global_generators_change_nothing(dataset: Dataset, small: Recipe, spec: InputSpec) -> None:

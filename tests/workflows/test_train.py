@@ -55,6 +55,12 @@ def test_resuming_with_other_settings_is_refused(belt: Path, tmp_path: Path) -> 
         )
 
 
+def test_a_run_may_go_on_with_other_processes_that_load(belt: Path, tmp_path: Path) -> None:
+    train(belt, tmp_path / "run", set=(*QUICK, "length.steps=2", "workers=0"))
+    again = train(belt, tmp_path / "run", set=(*QUICK, "length.steps=2", "workers=1"), resume=True)
+    assert again.checkpoint.step == 2
+
+
 def test_a_run_begun_before_a_recipe_knew_a_key_goes_on(belt: Path, tmp_path: Path) -> None:
     quick = (*QUICK, "length.steps=2")
     train(belt, tmp_path / "run", set=quick)

@@ -32,6 +32,4 @@ def train(
     if result.loading_share is not None:
         print(f"waited for pictures {percent(result.loading_share)} of the time of training")
         if result.loading_share > MUCH_LOADING:
-            print(
-                "processes that load may help: --set workers=2, as many as there are cores to spare"
-            )
+            print("more processes that load may help: --set workers=N, as there are cores to spare")

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-import yaml
 
 from frugalseg.cli import options
 from frugalseg.cli.tables import bars, table
 from frugalseg.core.errors import ConfigError
+from frugalseg.core.parse import parse_yaml
 
 if TYPE_CHECKING:
     from frugalseg.core.budget import Verdict
@@ -110,8 +110,8 @@ def _read(settings: list[str]) -> dict[str, Any]:
         if not equals:
             raise ConfigError(f"--set takes KEY=VALUE such as width=0.5, got {setting!r}")
         try:
-            values[key.strip()] = yaml.safe_load(text)
-        except yaml.YAMLError as wrong:
+            values[key.strip()] = parse_yaml(text)
+        except ValueError as wrong:
             raise ConfigError(f"--set {setting}: not a value: {wrong}") from wrong
     return values
 

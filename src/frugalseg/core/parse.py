@@ -1,12 +1,16 @@
 """From plain values, as a YAML, TOML or JSON file gives them, to a checked model of them."""
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from frugalseg.core.errors import ConfigError
+
+_MOST_DEPTH = 50
+_OF_UNION = re.compile(r"constrained-\w+|literal\[.*\]")  # as pydantic names it
 
 Model = TypeVar("Model", bound=BaseModel)
 Value = TypeVar("Value")
@@ -46,8 +50,53 @@ def or_value_error(read: Callable[[str], Value], text: str) -> Value:
         raise ValueError(str(wrong)) from wrong
 
 
+def parse_yaml(text: str, *, aliases: bool = True) -> Any:
+    """Read YAML as plain values; a ValueError says in one line what is wrong, and where.
+
+    >>> parse_yaml("sizes: [1, 2")
+    Traceback (most recent call last):
+    ...
+    ValueError: line 1, column 13: expected ',' or ']', but got '<stream end>'
+    """
+    import yaml
+
+    try:
+        _refuse_monsters(yaml.parse(text), aliases)
+        return yaml.safe_load(text)
+    except yaml.MarkedYAMLError as wrong:
+        mark = wrong.problem_mark or wrong.context_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise ValueError(f"{where}{wrong.problem or wrong.context}") from wrong
+    except yaml.YAMLError as wrong:
+        raise ValueError(str(wrong).partition("\n")[0]) from wrong
+    except ValueError as wrong:  # also a date that is none
+        raise ValueError(reason(wrong)) from wrong
+
+
+def _refuse_monsters(events: Iterable[Any], aliases: bool) -> None:
+    """Refuse what is small as text and takes hours, or more memory than there is, as values."""
+    import yaml
+
+    depth = 0
+    for event in events:
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MOST_DEPTH:
+            raise ValueError(f"line {event.start_mark.line + 1}: nested too deeply")
+        if not aliases and isinstance(event, yaml.AliasEvent):
+            raise ValueError(f"*{event.anchor} repeats another part; write that part out")
+
+
+def reason(wrong: Exception) -> str:
+    """Say why a file or a text cannot be read, without the names of Python and its advice."""
+    if isinstance(wrong, OSError) and wrong.strerror:
+        return wrong.strerror.lower()
+    said = str(wrong)
+    return "a number of thousands of digits" if "integer string conversion" in said else said
+
+
 def _explain(kind: type[BaseModel], error: Any) -> str:
-    where = ".".join(str(part) for part in error["loc"])
+    where = ".".join(str(part) for part in error["loc"] if not _OF_UNION.fullmatch(str(part)))
     if error["type"] == "extra_forbidden":
         *path, key = error["loc"]
         known = _keys(kind, path)

@@ -15,6 +15,7 @@ from frugalseg.core.progress import Progress, silent
 from frugalseg.data.class_map import told, view
 from frugalseg.data.coco import instances, panoptic, stuff
 from frugalseg.data.dataset import Dataset
+from frugalseg.data.files import refuse_links
 from frugalseg.data.layouts import (
     ade20k,
     camvid,
@@ -118,6 +119,7 @@ def open_dataset(
         what = "not a folder" if root.exists() else "no such folder"
         raise DataError(f"{root}: {what}; name the folder of a data set, or {BELT_NAME!r}")
     _refuse_unfinished(root)
+    refuse_links(root)
     if format is None:
         format = _detected(root)
     if format not in FORMATS:

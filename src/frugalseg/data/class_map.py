@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from frugalseg.core.errors import ConfigError, unknown
 from frugalseg.core.labels import IGNORE, LabelSpace
 from frugalseg.data.dataset import Dataset, Rasterise, Sample
-from frugalseg.data.text import read_lines, read_yaml
+from frugalseg.data.text import read_lines, read_yaml, shown
 
 IGNORED = "ignore"
 REST = "*"
@@ -219,9 +219,9 @@ def _pairs_of_csv(path: Path) -> dict[str, str]:
             continue
         words = [word.strip() for word in row]
         if len(words) != 2 or not all(words):  # noqa: PLR2004
-            raise ConfigError(f"{path} line {number}: expected 'class,new name', got {row}")
+            raise ConfigError(f"{path} line {number}: expected 'class,new name', got {shown(row)}")
         if words[0] in pairs:
-            raise ConfigError(f"{path} line {number}: class {words[0]!r} is there twice")
+            raise ConfigError(f"{path} line {number}: class {shown(words[0])} is there twice")
         pairs[words[0]] = words[1]
     if not pairs:
         raise ConfigError(f"{path}: no line 'class,new name' in it")

@@ -14,6 +14,8 @@ from frugalseg.imaging.read import IMAGE_SUFFIXES, LOSSY, MASK_SUFFIXES
 
 Samples = tuple[Sample, ...]
 _NOT_UTF8 = "is not in UTF-8; rename the file"
+_PUT = "put the file itself there"
+_DESCRIBING = frozenset({".csv", ".json", ".tar", ".txt", ".yaml", ".yml"})
 
 Match = Callable[[Path, Path, list[str]], Samples]
 
@@ -217,12 +219,32 @@ def leaving(root: Path, samples: Sequence[Sample]) -> list[str]:
     ]
 
 
+def refuse_links(root: Path) -> None:
+    """Refuse links out of the data set among the files that describe it: lists, labels, shards.
+
+    They lie in its folder or one below; pictures and masks are the business of each layout.
+    """
+    places = [root, *(path for path in sorted(root.iterdir()) if path.is_dir())]
+    outside = [path for place in places for path in _links(place) if not inside(root, path)]
+    refuse(root, [f"{path}: a link that leaves {root}; {_PUT}" for path in outside])
+
+
 def inside(root: Path, path: Path) -> bool:
     """Tell whether a file lies in the folder of its data set, symbolic links followed."""
     try:
         return path.resolve().is_relative_to(root.resolve())
     except (OSError, ValueError, RuntimeError):  # RuntimeError: links in a circle
         return False
+
+
+def _links(folder: Path) -> list[Path]:
+    """List the links in a folder whose names are those of files that describe a data set."""
+    try:
+        with os.scandir(folder) as entries:
+            links = [Path(e) for e in entries if e.name[0] != "." and e.is_symlink()]
+    except OSError:
+        return []  # told when the folder is read
+    return sorted(path for path in links if path.suffix.lower() in _DESCRIBING)
 
 
 def _walk(
@@ -255,5 +277,5 @@ def _trouble(root: Path, path: Path) -> str:
     if not stat.S_ISLNK(mode):
         return "a pipe or a device, which cannot be read as a file; remove it"
     if not inside(root, path):
-        return f"a link that leaves {root}; put the file itself there"
+        return f"a link that leaves {root}; {_PUT}"
     return "" if path.is_file() else "a link to a file that is not there; remove it"

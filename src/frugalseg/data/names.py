@@ -9,6 +9,7 @@ from frugalseg.data.text import shown
 
 BACKGROUND = "background"
 LABELME_BACKGROUND = "_background_"  # in labelme, and in the VOC trees that its script writes
+MAX_NAME = 200
 VOID_NAMES = frozenset({"void", "unlabelled", "unlabeled", "ignore", "ignored"})
 """What does not count, in small letters."""
 
@@ -21,12 +22,16 @@ def class_names(names: object, path: Path) -> tuple[str, ...]:
     """
     if isinstance(names, Mapping):
         if sorted(names, key=str) != sorted(range(len(names)), key=str):
-            raise DataError(f"{path}: names must have the ids 0, 1, 2 ..., got {list(names)}")
+            raise DataError(
+                f"{path}: names must have the ids 0, 1, 2 ..., got {shown(list(names))}"
+            )
         names = [names[i] for i in range(len(names))]
     if not isinstance(names, list) or not names:
-        raise DataError(f"{path}: names must be a list of class names, got {names!r}")
+        raise DataError(f"{path}: names must be a list of class names, got {shown(names)}")
     if wrong := [name for name in names if not isinstance(name, str) or not name.strip()]:
-        raise DataError(f"{path}: names are text; put into quotes: {wrong}")
+        raise DataError(f"{path}: names are text; put into quotes: {shown(wrong)}")
+    if long := [name for name in names if len(name) > MAX_NAME]:
+        raise DataError(f"{path}: {shown(long[0])} has over {MAX_NAME} letters; no name of a class")
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise DataError(f"{path}: class names must differ; there twice: {', '.join(twice)}")
     return tuple(names)

@@ -5,9 +5,11 @@ fetched again, and those that are gone are removed. Many small files are slow to
 data shard` makes few of them.
 """
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,21 @@ def is_remote(source: str | Path) -> bool:
     return "://" in str(source)
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep libraries from logging, with a traceback, what they raise as well."""
+    loggers = [logging.getLogger(name) for name in ("gcsfs", "s3fs")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@_quiet()
 def fetched(source: str, *, cache: Path | None = None, progress: Progress = silent) -> Path:
     """Bring all files below an address into the cache, and return the folder that holds them.
 
@@ -37,16 +54,20 @@ def fetched(source: str, *, cache: Path | None = None, progress: Progress = sile
     name = hashlib.sha256(source.rstrip("/").encode()).hexdigest()[:16]
     place = (cache or cache_folder()) / "remote" / name
     folder, listing = place / "files", place / "listing.json"
-    before = json.loads(listing.read_text(encoding="utf-8")) if listing.is_file() else {}
+    here = json.loads(listing.read_text(encoding="utf-8")) if listing.is_file() else {}
     now = {path: _state(facts) for path, facts in sorted(files.items())}
-    for path in before.keys() - now.keys():
-        (folder / _relative(path, root)).unlink(missing_ok=True)
-    for done, path in enumerate(now, 1):
-        target = folder / _relative(path, root)
-        if before.get(path) != now[path] or not target.is_file():
-            _fetch(system, path, target)
-        progress("fetch", done, len(now), path)
-    write_json(listing, now)
+    targets = {path: folder / _relative(path, root) for path in now}
+    try:
+        for path in here.keys() - now.keys():
+            (folder / _relative(path, root)).unlink(missing_ok=True)
+            del here[path]
+        for done, (path, target) in enumerate(targets.items(), 1):
+            if here.get(path) != now[path] or not target.is_file():
+                _fetch(system, path, target)
+                here[path] = now[path]
+            progress("fetch", done, len(now), path)
+    finally:  # cut off, it goes on from here
+        write_json(listing, here)
     return folder
 
 
@@ -63,11 +84,15 @@ def _listed(source: str) -> tuple[Any, str, dict[str, dict[str, Any]]]:
     core = require("fsspec.core", extra=extra)
     try:
         system, root = core.url_to_fs(source.rstrip("/"))
-        files = system.find(root, detail=True)
+        found = system.find(root, detail=True)
     except ImportError as missing:
         raise DataError(f"{source}: {missing}; install 'frugalseg[{extra}]'") from missing
+    except FileNotFoundError as missing:
+        raise DataError(f"{source}: no such bucket or folder") from missing
     except Exception as wrong:  # of whatever library reaches it
         raise DataError(f"{source}: cannot be reached ({wrong})") from wrong
+    # Consoles in a browser make a folder by a file without content whose name ends in "/".
+    files = {path: facts for path, facts in found.items() if not path.endswith("/")}
     if not files:
         raise DataError(f"{source}: no files there")
     return system, root, files

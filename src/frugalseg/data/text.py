@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from frugalseg.core.errors import ConfigError, DataError
+from frugalseg.core.parse import parse_yaml, reason
 
 MAX_JSON_BYTES = 1 << 30
 
@@ -27,20 +26,15 @@ def read_json(path: Path) -> Any:
         text = path.read_text(encoding="utf-8-sig")
         return json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
     except (OSError, ValueError, RecursionError) as wrong:
-        raise DataError(f"{path}: not readable as JSON ({wrong})") from wrong
+        raise DataError(f"{path}: not readable as JSON ({reason(wrong)})") from wrong
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML file whose top level is "key: value" lines."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        aliases = [e.anchor for e in yaml.parse(text) if isinstance(e, yaml.AliasEvent)]
-        values = None if aliases else yaml.safe_load(text)
-    # ValueError: also for a date or number that is none. RecursionError: thousands of brackets.
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as wrong:
-        raise DataError(f"{path}: not readable as YAML ({wrong})") from wrong
-    if aliases:  # a few lines of them can stand for more than fits in memory
-        raise DataError(f"{path}: *{aliases[0]} repeats another part; write that part out")
+        values = parse_yaml(path.read_text(encoding="utf-8-sig"), aliases=False)
+    except (OSError, ValueError) as wrong:
+        raise DataError(f"{path}: not readable as YAML ({reason(wrong)})") from wrong
     if not isinstance(values, dict):
         raise DataError(f"{path}: expected lines of the form 'key: value', such as 'names:'")
     if strange := [key for key in values if not isinstance(key, str)]:

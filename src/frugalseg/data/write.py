@@ -90,7 +90,7 @@ def encode_mask(labels_HW: NDArray[np.uint8], labels: LabelSpace) -> bytes:
 def _polygons(labels_HW: NDArray[np.uint8], labels: LabelSpace) -> bytes:
     height, width = labels_HW.shape
     lines = []
-    for number, train_id in enumerate(_objects(labels)):
+    for number, train_id in _shown(labels_HW, _objects(labels)):
         for points_P2 in outlines(labels_HW == train_id):
             shares = (points_P2 / (width, height)).ravel()
             lines.append(" ".join([str(number), *(f"{share:.8g}" for share in shares)]))
@@ -103,7 +103,7 @@ def _runs(labels_HW: NDArray[np.uint8], labels: LabelSpace) -> bytes:
 
     coding = require("pycocotools.mask", extra="coco")
     found: list[dict[str, Any]] = []
-    for number, train_id in enumerate([*_objects(labels), IGNORE]):
+    for number, train_id in _shown(labels_HW, [*_objects(labels), IGNORE]):
         is_crowd = train_id == IGNORE
         here_HW = (labels_HW == train_id).astype(np.uint8)
         count, part_HW = (2, here_HW) if is_crowd else cv2.connectedComponents(here_HW)
@@ -116,6 +116,12 @@ def _runs(labels_HW: NDArray[np.uint8], labels: LabelSpace) -> bytes:
                     "area": area, "bbox": coding.toBbox(runs).tolist(), "iscrowd": int(is_crowd),
                 })  # fmt: skip
     return json.dumps(found).encode()
+
+
+def _shown(labels_HW: NDArray[np.uint8], train_ids: Sequence[int]) -> list[tuple[int, int]]:
+    """Number the train ids, and keep those that a picture shows: few of many."""
+    there = {*np.unique(labels_HW).tolist()}
+    return [(number, i) for number, i in enumerate(train_ids) if i in there]
 
 
 def _objects(labels: LabelSpace) -> list[int]:

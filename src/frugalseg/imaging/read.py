@@ -107,6 +107,8 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
     """
     with _opened(path) as stream:
         image, bit_depth = _mask_header(path, stream)
+        if image.mode in {"LA", "PA"}:
+            raise _refusal(path, "mask has transparency; save it without, as 8-bit grey or palette")
         if image.mode not in {"1", "L", "P"}:
             raise _refusal(
                 path,

@@ -6,11 +6,14 @@ case, and a run can start at any step. Where the sampling shows some pictures mo
 others, an epoch still has n positions.
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
-from typing import Any, NamedTuple
+from multiprocessing import get_context
+from multiprocessing.context import BaseContext
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -29,6 +32,7 @@ from frugalseg.training.recipe import Recipe, Sampling
 from frugalseg.training.sampling import Floats, count_pixels, drawn, needs_counts, rarity, turns
 
 CACHE_BYTES = 2_000_000_000
+MANY_CORES, PICTURES_EACH, MOST_WORKERS = 4, 100, 8  # of processes that load
 MIXING = 1  # sets the random numbers of mixing apart from those of the augmentation
 
 Batch = Sequence[Tensor]
@@ -47,15 +51,16 @@ def training_batches(
 ) -> Iterator[Batch]:
     """Yield (image_NCHW uint8, labels_NHW uint8) without end, from `first_step` on."""
     pictures = Pictures(dataset, dataset.splits["train"], recipe, spec)
+    workers = pictures.workers
     loader: DataLoader[Batch] = DataLoader(
         pictures,
         batch_size=recipe.batch_size,
         sampler=Stream(len(pictures), recipe, first_step, pictures.turns_N),
-        num_workers=recipe.workers,
-        persistent_workers=recipe.workers > 0,
+        num_workers=workers,
+        persistent_workers=workers > 0,
         worker_init_fn=_one_thread,
-        # Not fork: converters start threads, and a fork of threads can hang.
-        multiprocessing_context="forkserver" if recipe.workers else None,
+        multiprocessing_context=_forkserver() if workers else None,
+        pin_memory=torch.cuda.is_available(),  # copied to the GPU while it computes
     )
     return iter(loader)
 
@@ -69,9 +74,33 @@ def first_pictures(
         yield pictures.samples[turn.picture], pictures.pair(turn)
 
 
+def loading_processes(wish: int | Literal["auto"], pictures: int) -> int:
+    """Return how many processes load pictures; what is drawn does not depend on it.
+
+    Left to itself, half of the cores where there are four or more, and no more than one for each
+    hundred pictures: to start one takes seconds, and a few pictures are soon in memory. On fewer
+    cores a network takes so long for a batch that loading it is next to nothing.
+    """
+    if wish != "auto":
+        return wish
+    affinity = getattr(os, "sched_getaffinity", None)  # not on every system
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return min(cores // 2, MOST_WORKERS, pictures // PICTURES_EACH) if cores >= MANY_CORES else 0
+
+
 def steps_in_epoch(dataset: Dataset, recipe: Recipe) -> float:
     """Count the batches that show as many pictures as there are in the training split."""
     return len(dataset.splits["train"]) / recipe.batch_size
+
+
+def _forkserver() -> BaseContext:
+    """Return what starts the workers: all from one process that has imported what they need.
+
+    Not fork: converters start threads, and a fork of threads can hang.
+    """
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
 
 
 def _one_thread(_worker: int) -> None:
@@ -130,7 +159,8 @@ class Pictures(TorchDataset[Batch]):
             self._count(recipe.sampling)
         self.augment = Augmenter(recipe, spec, self.rarity_C)
         picture_bytes = spec.height * spec.width * (spec.channels + 1)
-        self.room = CACHE_BYTES // picture_bytes // max(1, recipe.workers)  # each keeps its own
+        self.workers = loading_processes(recipe.workers, len(samples))
+        self.room = CACHE_BYTES // picture_bytes // max(1, self.workers)  # each keeps its own
         self.kept: dict[int, Pair] = {}
 
     def _count(self, sampling: Sampling) -> None:

@@ -45,7 +45,8 @@ class Step:
 class Training:
     """A run in progress: network, optimizer, averaged weights, and how far it is.
 
-    `loading_s` of the `looping_s` that steps took here, they waited for their pictures.
+    `loading_s` of the `looping_s` that steps took here, they waited for their pictures; the first
+    step does not count, since what loads is started for it.
 
     `state()` and `restore()` carry all that a later process needs to go on; on the CPU, a run
     that is counted in steps or epochs then gives the same weights to the bit.
@@ -110,14 +111,15 @@ class Training:
     def steps(self) -> Iterator[Step]:
         """Take steps until the run is done. The time between two `next` calls counts too."""
         batches = training_batches(self.dataset, self.recipe, self.spec, first_step=self.step)
-        began = time.monotonic() - self.elapsed_s
+        began, first = time.monotonic() - self.elapsed_s, self.step + 1
         while (progress := self.progress()) < 1.0:
             wanted = time.monotonic()
             batch = next(batches)
             here = time.monotonic()
             step = self._step(batch, progress, began)
-            self.loading_s += here - wanted
-            self.looping_s += time.monotonic() - wanted
+            if step.number > first:
+                self.loading_s += here - wanted
+                self.looping_s += time.monotonic() - wanted
             yield step
             self.elapsed_s = time.monotonic() - began
 

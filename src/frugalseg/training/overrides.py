@@ -3,9 +3,8 @@
 import re
 from typing import Any
 
-import yaml
-
 from frugalseg.core.errors import ConfigError
+from frugalseg.core.parse import parse_yaml
 
 
 def override(values: dict[str, Any], setting: str) -> None:
@@ -28,8 +27,8 @@ def override(values: dict[str, Any], setting: str) -> None:
     if path == ["length"]:
         values.clear()  # the three ways to say how long exclude each other
     try:
-        values[last] = _number(yaml.safe_load(text))
-    except yaml.YAMLError as wrong:
+        values[last] = _number(parse_yaml(text))
+    except ValueError as wrong:
         raise ConfigError(f"--set {setting}: not a value: {wrong}") from wrong
 
 

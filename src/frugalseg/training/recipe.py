@@ -6,16 +6,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-import yaml
-from pydantic import (
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 
 from frugalseg.core.errors import ConfigError, unknown
 from frugalseg.core.inputs import InputSpec
-from frugalseg.core.parse import Part, or_value_error, parse
+from frugalseg.core.parse import Part, or_value_error, parse, parse_yaml
 from frugalseg.training.overrides import override
 from frugalseg.training.smaller import LowRank, Quantize, Sparsity
 
@@ -248,7 +243,9 @@ class Recipe(Part):
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     compile: bool = Field(default=False, description="torch.compile; needs a C++ compiler")
     validations: int = Field(default=20, ge=1, description="how often during the run")
-    workers: int = Field(default=0, ge=0, le=64, description="processes that load pictures")
+    workers: Annotated[int, Field(ge=0, le=64)] | Literal["auto"] = Field(
+        default="auto", description="processes that load pictures"
+    )
     seed: int = Field(default=0, ge=0, lt=2**32)
 
     @field_validator("input", mode="before")
@@ -316,8 +313,8 @@ def _read_yaml(source: str | Path) -> dict[str, Any]:
             raise unknown("recipe", str(source), recipe_names())
         path = Path(str(resources.files("frugalseg") / "recipes" / f"{source}.yaml"))
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as wrong:
+        values = parse_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as wrong:
         raise ConfigError(f"cannot read the recipe {path}: {wrong}") from wrong
     if not isinstance(values or {}, dict):
         raise ConfigError(f"{path} is not a recipe: expected keys and values")

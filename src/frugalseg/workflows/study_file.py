@@ -21,11 +21,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
 from frugalseg.core.errors import ConfigError, listed, unknown
-from frugalseg.core.parse import Part, parse
+from frugalseg.core.parse import Part, parse, parse_yaml
 from frugalseg.report.columns import COLUMNS
 from frugalseg.training.recipe import Model, Recipe, load_recipe
 
@@ -195,8 +194,8 @@ def load_study(source: str | Path) -> Study:
             raise unknown("study", str(source), study_names())
         path = _shipped() / f"{source}.yaml"
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as wrong:
+        values = parse_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as wrong:
         raise ConfigError(f"cannot read the study {path}: {wrong}") from wrong
     if not isinstance(values, dict):
         raise ConfigError(f"{path} is not a study: expected keys and values, such as runs")

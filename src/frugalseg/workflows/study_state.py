@@ -140,7 +140,7 @@ def changes(job: Job, folder: Path) -> str | None:
     told = [
         f"{key} was {was.get(key, 'not set')}, is {now.get(key, 'not set')}"
         for key in sorted(was.keys() | now.keys())
-        if key != "set" and was.get(key) != now.get(key)
+        if key not in {"set", "recipe.workers"} and was.get(key) != now.get(key)
     ]
     return "; ".join(told) or None
 

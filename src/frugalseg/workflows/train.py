@@ -48,7 +48,7 @@ class TrainResult:
     """Where the run lies, and the scores of its best checkpoint on the validation split.
 
     `loading_share` is the part of the time of the steps taken here in which they waited for
-    pictures; None where none was taken.
+    pictures, the first step left out; None where there was no other.
     """
 
     folder: Path
@@ -333,7 +333,7 @@ def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 def _differences(kept: Checkpoint, recipe: Recipe, now: Checkpoint) -> str:
     """Tell in what a run to be resumed differs. Network and input count as they came out."""
-    apart = {"model", "input"}
+    apart = {"model", "input", "workers"}  # whoever loads pictures, they are the same
     old = _flat(recipe_from(kept.recipe).model_dump(mode="json", exclude=apart))
     new = _flat(recipe.model_dump(mode="json", exclude=apart))
     told = [

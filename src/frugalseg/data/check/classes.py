@@ -28,7 +28,7 @@ def class_findings(splits: Sequence[SplitReport], labels: LabelSpace) -> Iterato
     for i, name in enumerate(labels.names):
         in_train = train.classes[i]
         if not in_train.pixels:
-            only = ", only in val" if val and val.classes[i].pixels else " and not in val"
+            only = ", only in val" if val and val.classes[i].pixels else ", nor in val"
             what = f"class {name!r} never occurs in train{only}: it cannot be learnt"
             yield _warning("class-not-in-train", what, _DIVIDE)
         else:

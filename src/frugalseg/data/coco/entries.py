@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from frugalseg.core.errors import DataError
+from frugalseg.core.parse import reason
 
 MAX_ENTRY_BYTES = 16 << 20  # a crowd of COCO has some 50 kB
 
@@ -45,7 +46,7 @@ def read_entries(path: Path, keys: Collection[str]) -> Iterator[Entry]:
     except OSError as wrong:
         raise DataError(f"{path}: {(wrong.strerror or 'cannot be read').lower()}") from wrong
     except (ValueError, RecursionError) as wrong:
-        raise DataError(f"{path}: not an annotation file of COCO ({wrong})") from wrong
+        raise DataError(f"{path}: not an annotation file of COCO ({reason(wrong)})") from wrong
 
 
 def decoded(content: bytes) -> Any:

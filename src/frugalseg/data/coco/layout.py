@@ -12,6 +12,7 @@ from frugalseg.data.coco.cache import open_index
 from frugalseg.data.coco.index import Category, Index, Kind
 from frugalseg.data.coco.samples import CocoSamples, find_folder
 from frugalseg.data.dataset import Sample, refuse
+from frugalseg.data.files import inside
 from frugalseg.data.split import SPLIT_FOLDERS, divided, folders_of
 from frugalseg.data.text import shown
 
@@ -67,6 +68,9 @@ def open_parts(root: Path, parts: Sequence[Part], kind: Kind, cache: Path) -> Op
     indexes: list[Index] = []
     splits: dict[str, CocoSamples] = {}
     for part in parts:
+        if not inside(root, part.annotations):
+            problems.append(f"{part.annotations}: lies outside {root}; put the file itself there")
+            continue
         try:
             index = open_index(part.annotations, kind, cache)
         except DataError as wrong:

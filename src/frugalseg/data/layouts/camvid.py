@@ -8,6 +8,7 @@ No link may leave the data set's folder.
 """
 
 import csv
+import os
 from functools import partial
 from pathlib import Path
 
@@ -19,9 +20,10 @@ from frugalseg.data.labels_yaml import from_yaml
 from frugalseg.data.masks import rasterise_mask
 from frugalseg.data.names import VOID_NAMES
 from frugalseg.data.split import SPLITS
-from frugalseg.data.text import blamed, read_lines
+from frugalseg.data.text import blamed, read_lines, shown
 
 _VOID = 11
+_MAX_NAME_BYTES = 255  # of file systems
 _STANDARD: dict[str, Color] = {
     "Sky": (128, 128, 128),
     "Building": (128, 0, 0),
@@ -76,7 +78,7 @@ def _listed(root: Path, split: str, problems: list[str]) -> tuple[Sample, ...]:
             continue
         where = f"{path} line {number}"
         if len(words) != 2:  # noqa: PLR2004
-            problems.append(f"{where}: expected an image and a mask, got {line.strip()!r}")
+            problems.append(f"{where}: expected an image and a mask, got {shown(line.strip())}")
             continue
         try:
             image, mask = (_inside(root, word) for word in words)
@@ -97,9 +99,11 @@ def _inside(root: Path, word: str) -> Path:
     path = Path(word)
     parts = path.relative_to(path.anchor).parts[-2:]
     if ".." in parts:
-        raise ValueError(f"{word} leaves the folder of the data set")
+        raise ValueError(f"{shown(word)} leaves the folder of the data set")
+    if max(map(len, map(os.fsencode, parts)), default=0) > _MAX_NAME_BYTES:
+        raise ValueError(f"{shown(word)}: a name of more than {_MAX_NAME_BYTES} bytes")
     if len(parts) != 2:  # noqa: PLR2004
-        raise ValueError(f"{word}: expected a folder and a name, such as train/a.png")
+        raise ValueError(f"{shown(word)}: expected a folder and a name, such as train/a.png")
     return root.joinpath(*parts)
 
 

@@ -104,15 +104,21 @@ def _missing(root: Path) -> Iterator[str]:
         return
     try:
         listed = json.loads(path.read_text(encoding="utf-8"))["shards"]
-        sizes = {str(one["file"]): int(one["bytes"]) for one in listed}
-    except (OSError, ValueError, KeyError, TypeError) as wrong:
+        sizes = {_shard_name(one["file"]): int(one["bytes"]) for one in listed}
+    except (OSError, ValueError, OverflowError, RecursionError, KeyError, TypeError) as wrong:
         raise DataError(f"{path}: not the list of shards that `data shard` writes") from wrong
     for name, size in sizes.items():
-        shard = root / Path(name).name
+        shard = root / name
         if not shard.is_file():
             yield f"{shard}: missing; {RECORD} lists it"
         elif shard.stat().st_size != size:
             yield f"{shard}: {shard.stat().st_size:,} bytes, {RECORD} says {size:,}; fetch it again"
+
+
+def _shard_name(written: str) -> str:
+    if not SHARD_NAME.fullmatch(written) or len(written) > LONGEST_NAME:
+        raise ValueError(f"{shown(written)} is no name of a shard")
+    return written
 
 
 def _hash(root: Path, shards: Sequence[Path]) -> str:
