@@ -205,6 +205,7 @@ def _memory(records: Sequence[Mapping[str, Any]]) -> str:
 PARTS = {
     "__init__",
     "catalog",
+    "factors",
     "layers",
     "mobilenetv3",
     "network",
