@@ -147,6 +147,14 @@ def test_the_beam_loses_less_than_the_threshold(network: Network) -> None:
     assert beam.score(left[0]) == pytest.approx(by_beam.score, rel=0.05)
 
 
+def test_a_last_step_that_goes_too_far_is_made_good(network: Network) -> None:
+    goal = share("storage_bytes", 0.93)
+    one_step = replace(nearness(network), steps=1)
+    plan = plan_lowrank(network, "frugalnet", SPEC, goal, one_step)
+    assert goal.budget.storage_bytes is not None
+    assert 0 <= goal.budget.storage_bytes - plan.after["storage_bytes"] < 500
+
+
 def test_only_layers_that_get_smaller_are_factorised(network: Network) -> None:
     plan = plan_lowrank(network, "frugalnet", SPEC, share("storage_bytes", 0.75))
     smaller, _ = apply_lowrank(network, SMALL, SPEC, plan)
