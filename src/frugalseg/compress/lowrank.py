@@ -213,7 +213,7 @@ class _Problem:
         if found is None:
             return None
         filled = self._filled(found[0])
-        return max(found, (filled, score(filled)), key=lambda one: one[1])
+        return max((filled, score(filled)), found, key=lambda one: one[1])
 
     def _filled(self, ranks: Ranks) -> Ranks:
         """Raise ranks by what the last step went too far, where most of the norm is won for it."""
