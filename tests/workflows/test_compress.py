@@ -19,7 +19,7 @@ from frugalseg.workflows.evaluate import evaluate
 from frugalseg.workflows.train import train
 from frugalseg.workflows.weigh import weigh
 
-SHORT = ("length.steps=4", "validations=1")
+SHORT = ("length.steps=4", "validations=2")
 
 
 @pytest.fixture(scope="session")
@@ -122,6 +122,7 @@ def test_bsr_presses_then_factorises_and_goes_on_to_the_bit(
         n: list(r) for n, r in whole.plan.to_dict()["ranks"].items()
     }
     assert pressed.step == kept.step == 2
+    assert (pressed.recipe["validations"], kept.recipe["validations"]) == (1, 2)
     assert not pressed.architecture.ranks
     assert kept.recipe["teacher"]["run"] == str(trained / "best.safetensors")
     assert all(torch.equal(other.weights[name], t) for name, t in kept.weights.items())

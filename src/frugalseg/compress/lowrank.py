@@ -205,12 +205,37 @@ class _Problem:
         step = sum((e.needed - e.allowed) / e.needed for e in excess) / beam.steps
         ladders = {name: list(self._ladder(layer, step)) for name, layer in self.layers.items()}
         truncated = Truncated(self.network, self.spectra)
-        return search(
-            ladders,
-            lambda ranks: beam.score(truncated.at(ranks)),
-            lambda ranks: self.nearly(ranks) and self.meets(ranks),
-            beam,
-        )
+
+        def score(ranks: Ranks) -> float:
+            return beam.score(truncated.at(ranks))
+
+        found = search(ladders, score, lambda r: self.nearly(r) and self.meets(r), beam)
+        if found is None:
+            return None
+        filled = self._filled(found[0])
+        return max((filled, score(filled)), found, key=lambda one: one[1])
+
+    def _filled(self, ranks: Ranks) -> Ranks:
+        """Raise ranks by what the last step went too far, where most of the norm is won for it."""
+        filled = ranks
+        while True:
+            raised = ({**filled, name: rank} for name, rank in self._above(filled))
+            more = next(filter(self.nearly, raised), None)
+            if more is None:
+                return filled if self.meets(filled) else ranks
+            filled = more
+
+    def _above(self, ranks: Ranks) -> list[tuple[str, Rank]]:
+        """List the next rank of each layer that still saves something, the dearest norm last."""
+        prices: list[tuple[float, str, Rank]] = []
+        for name, rank in ranks.items():
+            scheme, number, layer = str(rank[0]), int(rank[1]), self.layers[name]
+            more = layer.rounded(scheme, [number + 1], self.goal.multiple)
+            won = self.spectra.kept(name, scheme)[0][[number - 1, int(more[1]) - 1]]
+            if more != rank and layer.saving(more) > 0 and won[1] > won[0]:
+                costs = (layer.saving(rank) - layer.saving(more)) / (won[1] - won[0])
+                prices.append((costs, name, more))
+        return [(name, more) for _, name, more in sorted(prices)]
 
     def _at(self, layer: Layer, scheme: str, lost: float) -> Rank:
         kept = self.spectra.kept(layer.name, scheme)
