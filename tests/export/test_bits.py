@@ -15,6 +15,7 @@ from frugalseg.core.inputs import InputSpec
 from frugalseg.cost.tflite import read_tflite
 from frugalseg.export.litert_int8 import export_litert_int8
 from frugalseg.export.quantisation import Quantisation
+from frugalseg.models.catalog import Architecture
 from frugalseg.models.network import Network
 from frugalseg.training.validation import network_scores
 
@@ -46,13 +47,14 @@ def test_a_plan_comes_true_in_the_file(tmp_path: Path, untrained: Callable[..., 
     assert np.corrcoef(scores(path, picture).ravel(), expected.ravel())[0, 1] > 0.7
 
 
-def test_layers_that_are_not_there_are_refused(
-    tmp_path: Path, untrained: Callable[..., Network]
-) -> None:
+@pytest.mark.parametrize("layer", ["nowhere", "classify"])  # ENet's classifier is transposed
+def test_layers_that_cannot_are_refused_before_the_conversion(tmp_path: Path, layer: str) -> None:
     picture = np.zeros((*SPEC.size, 3), np.uint8)
-    how = Quantisation(bits={"nowhere": 4})
-    with pytest.raises(ConfigError, match="nowhere is not in the file"):
-        export_litert_int8(untrained(), SPEC, tmp_path / "m", pictures=[picture], how=how)
+    settings = {"num_classes": 3, "width": 0.25}
+    network = Architecture(name="enet", settings=settings).build().eval()
+    how = Quantisation(bits={layer: 4})
+    with pytest.raises(ConfigError, match=f"4 bits is called {layer}"):
+        export_litert_int8(network, SPEC, tmp_path / "m", pictures=[picture], how=how)
     assert not [*tmp_path.iterdir()]
 
 

@@ -141,6 +141,7 @@ class TestTraining:
             losses.append(float(step.loss))
             means.append(run.network.state_dict()["stage2.1.running_mean"].clone())
             assert bool(run.quantiser and run.quantiser.ranges) == (step.number > 3)
+            assert run.network.training == (step.number <= 3)
         assert losses[:3] == plain[:3]
         assert losses[3] != plain[3]
         assert not torch.equal(means[1], means[2])

@@ -15,6 +15,7 @@ from frugalseg.cost.device import load_device
 from frugalseg.data.catalog import open_dataset
 from frugalseg.export.catalog import FORMATS
 from frugalseg.export.flatbuffer import read_model, write_model
+from frugalseg.export.quantisation import Quantisation
 from frugalseg.runtime.segmenter import Segmenter
 from frugalseg.training.checkpoint import load_checkpoint
 from frugalseg.workflows.evaluate import evaluate
@@ -75,6 +76,21 @@ def test_an_artifact_is_written_and_opens(
     assert result.footprint.storage_bytes == result.file.stat().st_size
     assert Segmenter.open(out).manifest == result.manifest
     assert result.manifest.scored_on == "val, 2 pictures"
+
+
+def test_a_network_that_learnt_with_few_bits_is_exported_with_them(
+    checkpoint: Path, belt: Path, tmp_path: Path, write: Use
+) -> None:
+    write()
+    kept = load_checkpoint(checkpoint)
+    recipe = {**kept.recipe, "quantize": {"name": "qat", "bits": {"classify": 4}}}
+    taught = dataclasses.replace(kept, recipe=recipe)
+    wish = ExportWish(tolerance_points=100, calibration=2)
+    made = export_checkpoint(taught, open_dataset(belt), tmp_path / "artifact", wish)
+    assert made.manifest.settings["quantisation"]["bits"] == {"classify": 4}
+    asked = dataclasses.replace(wish, how=Quantisation(bits={"stage2.0": 4}))
+    made = export_checkpoint(taught, open_dataset(belt), tmp_path / "other", asked)
+    assert made.manifest.settings["quantisation"]["bits"] == {"stage2.0": 4}
 
 
 @pytest.mark.parametrize("before", [False, True])

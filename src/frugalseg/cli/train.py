@@ -28,6 +28,8 @@ def train(
         )  # fmt: skip
     names = result.checkpoint.labels.names
     print(table(["val", "float"], score_rows([result.scores], names)))
+    if result.checkpoint.recipe["quantize"]["name"] != "none":
+        print(f"mIoU in int8, as training imitates it: {percent(result.checkpoint.best_miou)}")
     print(f"\ncheckpoint  {result.folder / 'best.safetensors'}")
     if result.loading_share is not None:
         print(f"waited for pictures {percent(result.loading_share)} of the time of training")

@@ -4,6 +4,7 @@ A converter names maps, not weights, and fuses what it likes; so weights are fou
 which it leaves as they are, in whatever order of axes.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,6 @@ from frugalseg.models.network import Network
 
 WEIGHTED = CONVOLUTIONS | {"fully_connected"}
 WEIGHTS = 1  # the input of these operators that holds them
-# Kinds that LiteRT runs with weights of 4 bits. Depthwise ones are not among those that AI Edge
-# Quantizer offers, but LiteRT and TensorFlow Lite Micro have kernels for them.
-AT_4_BITS = frozenset({"conv_2d", "depthwise_conv_2d", "fully_connected"})
 
 
 def weighted_operators(path: Path, lowered: Network) -> dict[str, tuple[str, str]]:
@@ -45,21 +43,26 @@ def weighted_operators(path: Path, lowered: Network) -> dict[str, tuple[str, str
     return {name: found[key] for name, key in layers.items() if key in found}
 
 
+def check_layers(lowered: Network, layers: Iterable[str]) -> None:
+    """Raise ConfigError for layers that are not there or cannot have weights of 4 bits."""
+    known = {
+        name for name, layer in lowered.named_modules() if isinstance(layer, nn.Conv2d | nn.Linear)
+    }
+    if strange := [layer for layer in layers if layer not in known]:
+        raise ConfigError(
+            f"no layer with weights for 4 bits is called {', '.join(strange)}; there are"
+            f" {', '.join(sorted(known))}"
+        )
+
+
 def operators_of(path: Path, lowered: Network, layers: list[str]) -> list[tuple[str, str]]:
     """Return kind and map of the operators of some layers.
 
-    Raises ConfigError where the network has no such layer, or no engine runs it with 4 bits.
+    Raises ConfigError for a layer that the file has not, such as one of a head for training.
     """
     found = weighted_operators(path, lowered)
-    told = [f"{layer} is not in the file" for layer in layers if layer not in found]
-    told += [
-        f"{layer} is a {found[layer][0]}" for layer in layers
-        if layer in found and found[layer][0] not in AT_4_BITS
-    ]  # fmt: skip
-    if told:
-        raise ConfigError(
-            f"no weights of 4 bits here: {'; '.join(told)}. Known layers: {', '.join(found)}"
-        )
+    if gone := [layer for layer in layers if layer not in found]:
+        raise ConfigError(f"no weights of 4 bits: {', '.join(gone)} is not in the file")
     return [found[layer] for layer in layers]
 
 

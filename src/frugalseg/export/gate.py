@@ -43,7 +43,8 @@ def check_scores(
         f"{file} loses {lost:.2f} mIoU points against the float network"
         f" ({100 * before.miou:.2f} to {100 * after.miou:.2f}), allowed are"
         f" {tolerance_points:g}. Points lost by class: {losses}. No artifact was written."
-        " More calibration pictures may help (--calibration), or allow more (--tolerance)."
+        " More calibration pictures may help (--calibration), or some epochs in int8 (train --set"
+        " quantize.name=qat); or allow more (--tolerance)."
     )
 
 

@@ -13,7 +13,7 @@ from frugalseg.core.errors import ConfigError, GateError, require
 from frugalseg.core.inputs import InputSpec
 from frugalseg.cost.scales import joined
 from frugalseg.export.bias import correct
-from frugalseg.export.bits import operators_of
+from frugalseg.export.bits import check_layers, operators_of
 from frugalseg.export.calibration import Pictures
 from frugalseg.export.equalise import equalise
 from frugalseg.export.flatbuffer import read_model
@@ -48,6 +48,7 @@ def export_litert_int8(
     if not feeds:
         raise ConfigError("int8 needs at least one calibration picture")
     lowered = lower(network)
+    check_layers(lowered, how.bits)
     if how.equalise:
         equalise(lowered, spec)
     if how.correct:

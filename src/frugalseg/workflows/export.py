@@ -199,6 +199,7 @@ def export_checkpoint(
     check_place(out)
     if wish.device is not None and wish.device.runtime == "imx500":
         return _export_imx500(kept, dataset, out, wish, float_scores, progress)
+    wish = _as_trained(kept, wish)
     network, spec, val = kept.network(), kept.input, dataset.split("val")
     if len(val) < FEW:
         log.warning("%d pictures for validation: a difference of a point may be chance", len(val))
@@ -240,6 +241,14 @@ def export_checkpoint(
         folder=out, manifest=manifest, float_scores=float_scores, scores=scores[0],
         footprint=need,
     )  # fmt: skip
+
+
+def _as_trained(kept: Checkpoint, wish: ExportWish) -> ExportWish:
+    """Give weights the bits with which the network has learnt, unless others are asked for."""
+    bits = kept.recipe.get("quantize", {}).get("bits", {})
+    if wish.how.bits or not any(FORMATS[name].precision == "int8" for name in wish.formats):
+        return wish
+    return replace(wish, how=replace(wish.how, bits=bits))
 
 
 def _calibration(dataset: Dataset, spec: InputSpec, wish: ExportWish) -> list[NDArray[np.uint8]]:
