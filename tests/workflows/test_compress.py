@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from frugalseg.compress.joint import JointPlan
 from frugalseg.core.budget import Footprint
 from frugalseg.core.errors import ArtifactError, ConfigError, OverBudgetError
 from frugalseg.training.checkpoint import load_checkpoint
@@ -45,9 +46,8 @@ def half(trained: Path) -> int:
 def run(
     trained: Path, belt: Path, out: Path, share: float = 0.5, **more: Any
 ) -> module.CompressResult:
-    return compress(
-        trained, belt, out, parameters=part(trained, share), set=SHORT, tolerance=100.0, **more
-    )
+    wish: dict[str, Any] = {"method": "prune", "parameters": part(trained, share)} | more
+    return compress(trained, belt, out, set=SHORT, tolerance=100.0, **wish)
 
 
 def small_file(*_args: object, **_more: object) -> SimpleNamespace:
@@ -67,6 +67,25 @@ def test_a_network_is_halved_trained_and_exported(
     assert result.export is not None
     assert evaluate(result.export.folder, belt).scores == result.export.scores
     assert abs(result.export.file.stat().st_size - result.plan.after["storage_bytes"]) < 4_000
+
+
+@pytest.mark.slow
+def test_channels_ranks_and_bits_together_come_to_the_bytes(
+    trained: Path, belt: Path, tmp_path: Path
+) -> None:
+    whole = weigh(str(trained)).file_bytes
+    result = run(trained, belt, tmp_path / "out", method="joint", parameters=None, bytes=whole // 2)
+    assert isinstance(result.plan, JointPlan)
+    assert result.plan.bits.bits
+    assert result.export is not None
+    size = result.export.file.stat().st_size
+    assert size <= whole // 2
+    assert abs(size - result.plan.after["storage_bytes"]) < 4_000
+    kept = load_checkpoint(tmp_path / "out" / "run" / "best.safetensors")
+    assert kept.recipe["quantize"]["bits"] == result.plan.bits.bits
+    assert result.export.manifest.settings["quantisation"]["bits"] == result.plan.bits.bits
+    again = run(trained, belt, tmp_path / "out", method="joint", parameters=None, bytes=whole // 2)
+    assert again.plan == result.plan
 
 
 def test_a_dry_run_writes_nothing(trained: Path, belt: Path, tmp_path: Path) -> None:
