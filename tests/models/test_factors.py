@@ -1,5 +1,8 @@
 """Layers as smaller ones: the same function at full rank, and built again from data."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -116,6 +119,13 @@ def test_a_network_with_factors_is_built_again_from_data() -> None:
 def test_ranks_that_cannot_be_are_refused(rank: dict[str, list[str | int]], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         factorise(SMALL.build(), rank)
+
+
+@pytest.mark.parametrize("what", ["shapes", "ranks"])
+@pytest.mark.parametrize("odd", [{"classify": 5}, {"classify": "channel"}, [3], "none", None])
+def test_what_is_no_list_by_name_is_refused(what: str, odd: Any) -> None:
+    with pytest.raises(ConfigError, match=f"{what} must be lists by name"):
+        replace(SMALL, **{what: odd}).build()
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,7 @@ class Architecture:
             if setting not in known:
                 raise unknown(f"setting of {self.name}", setting, known)
         self._check_ends()
+        self._check_smaller()
         try:
             network = entry.build(entry.config(**self.settings))
         except TypeError as wrong:
@@ -120,6 +121,13 @@ class Architecture:
             raise ConfigError(f"num_classes must be 1 to {MAX_SCORES}, got {classes!r}")
         if channels not in (1, 3):  # it may be a value of any type
             raise ConfigError(f"channels must be 1 (grey) or 3 (RGB), got {channels!r}")
+
+    def _check_smaller(self) -> None:
+        """Shapes and ranks may come from a file, and be anything."""
+        for what, by_name in (("shapes", self.shapes), ("ranks", self.ranks)):
+            lists = list(by_name.values()) if isinstance(by_name, Mapping) else [None]
+            if not all(isinstance(each, list | tuple) for each in lists):
+                raise ConfigError(f"{what} must be lists by name, got {by_name!r}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
