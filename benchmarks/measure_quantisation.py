@@ -52,9 +52,16 @@ def main() -> None:
     torch.set_num_threads(1)
     dataset = open_dataset(wish.data)
     done: dict[str, Any] = json.loads(wish.out.read_text()) if wish.out.exists() else {}
+    trained = dict[str, Any]()
     for told in wish.networks:
         name, _, runs = told.partition("=")
         kept = [load_checkpoint(Path(folder)) for folder in runs.split(",")]
+        trained[name] = {
+            "architecture": kept[0].architecture.to_dict(),
+            "input": str(kept[0].input),
+            "steps": [one.step for one in kept],
+            "batch": kept[0].recipe["batch_size"],
+        }
         for way, score in _scores(name, kept, dataset, done, few=wish.few):
             done[f"{name}/{way}"] = score
             write_json(wish.out, done)
@@ -65,8 +72,8 @@ def main() -> None:
             for name, figures in done.items()
             for figure, value in figures.items()
         ]
-        told = {"quantisation": "CamVid val", "pictures": PICTURES}
-        print(write_records(wish.record, "any", records, told))
+        settings = {"quantisation": "CamVid val", "pictures": PICTURES, "trained": trained}
+        print(write_records(wish.record, "any", records, settings))
 
 
 def _scores(
