@@ -91,7 +91,7 @@ def test_a_plan_is_data_and_is_for_one_network(network: Network, plan: JointPlan
     wide = replace(SMALL, settings={**SMALL.settings, "width": 0.75})
     with pytest.raises(ConfigError, match="made for another network"):
         apply_joint(wide.build(), wide, SPEC, read)
-    with pytest.raises(ConfigError, match="not a joint plan"):
+    with pytest.raises(ConfigError, match="not a plan"):
         JointPlan.from_dict({"prune": {}})
 
 

@@ -176,15 +176,15 @@ def test_another_wish_is_refused_in_the_folder_of_a_begun_one(
 ) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "last.safetensors").touch()
-    wish = CompressWish(parameters=half(trained))
+    wish = CompressWish(parameters=half(trained), method="prune")
     asked = asked_of(trained / "best.safetensors", wish)
     plan = run(trained, belt, tmp_path / "other", dry_run=True).plan
     (tmp_path / "plan.json").write_text(json.dumps({"asked": asked, "plan": plan.to_dict()}))
     with pytest.raises(ConfigError, match="holds another compression: parameters was"):
-        compress(trained, belt, tmp_path, parameters=9_000, dry_run=True)
+        run(trained, belt, tmp_path, parameters=9_000, dry_run=True)
     (tmp_path / "plan.json").write_text("{")
     with pytest.raises(ArtifactError, match="not a plan of ours"):
-        compress(trained, belt, tmp_path, parameters=half(trained), dry_run=True)
+        run(trained, belt, tmp_path, dry_run=True)
 
 
 def test_a_run_of_something_else_is_left_alone(trained: Path, belt: Path) -> None:
@@ -215,7 +215,7 @@ def test_limits_that_cannot_be_met_say_how_small_it_gets(
     trained: Path, belt: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(OverBudgetError, match="as far as it goes"):
-        compress(trained, belt, tmp_path / "out", bytes=5_000)
+        compress(trained, belt, tmp_path / "out", bytes=5_000, method="prune")
     assert not (tmp_path / "out").exists()
 
 
@@ -226,7 +226,7 @@ def test_limits_that_cannot_be_met_say_how_small_it_gets(
         ({"macs": 5, "importance": "taylr"}, "did you mean 'taylor'"),
         ({"parameters": -1}, "must be positive"),
         ({"macs": 5, "method": "sdv"}, "did you mean 'svd'"),
-        ({"macs": 5, "method": "svd", "importance": "taylor"}, "importance is for pruning"),
+        ({"macs": 5, "method": "svd", "importance": "taylor"}, "without an importance of channels"),
     ],
 )
 def test_wishes_that_say_nothing_are_refused(wish: dict[str, Any], says: str) -> None:
