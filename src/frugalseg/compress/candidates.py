@@ -31,6 +31,7 @@ CHANNELS, RANK, BITS = "channels", "rank", "bits"
 SCHEMES = ("channel", "spatial")
 SHARES = (0.25, 0.5, 0.75)  # of the channels of a group, or of the cost of a layer, that go
 STEPS = 12  # of the search for how many changes are needed
+SPARED = 12  # changes that are looked at once more
 MOST_AT_4_BITS = 7
 
 
@@ -127,15 +128,26 @@ class Candidates:
         return dict(told)
 
     def least_of(self, order: Sequence[Change]) -> Made:
-        """Take as few changes as will do, in their order; all where that is not enough."""
+        """Take as few changes as will do, in their order; all where that is not enough.
 
-        def of_share(share: float) -> Made:
-            return self.made(order[: round(share * len(order))])
+        The last one may save more than was missing: then the dearest that can be spared are not
+        made after all.
+        """
 
-        def meets(made: Made) -> bool:
-            return bool(self.goal.check(made.graph, spared=made.spared))
+        def of_share(share: float) -> tuple[Sequence[Change], Made]:
+            changes = order[: round(share * len(order))]
+            return changes, self.made(changes)
 
-        return least(of_share, meets, STEPS)
+        changes, made = least(of_share, lambda tried: self.meets(tried[1]), STEPS)
+        for change in reversed(changes[-SPARED:] if self.meets(made) else ()):
+            fewer = [other for other in changes if other is not change]
+            if self.meets(other_made := self.made(fewer)):
+                changes, made = fewer, other_made
+        return made
+
+    def meets(self, made: Made) -> bool:
+        """Say whether a network with changes keeps to the limits."""
+        return bool(self.goal.check(made.graph, spared=made.spared))
 
     def made(self, changes: Sequence[Change]) -> Made:
         """Weigh the network with these changes."""
