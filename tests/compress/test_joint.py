@@ -149,9 +149,7 @@ def test_an_imx500_gets_no_weights_of_4_bits_and_whole_multiples(
 def test_a_network_that_keeps_to_its_limits_stays(network: Network, evidence: Evidence) -> None:
     plan = plan_joint(network, "frugalnet", SPEC, share(network, 1.0), evidence)
     assert (plan.before, plan.measured, plan.predicted) == (plan.after, 0, 0)
-    assert not plan.prune.kept
-    assert not plan.low_rank.ranks
-    assert not plan.bits.bits
+    assert plan.rows() == []
 
 
 def test_what_no_plan_reaches_is_told_with_the_smallest(

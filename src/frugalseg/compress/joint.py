@@ -68,13 +68,13 @@ class JointPlan:
 
     def rows(self) -> list[tuple[str, str, str]]:
         """List what changes, as rows of (what, before, after)."""
-        moved = f"{self.measured:.3f} (predicted {self.predicted:.3f})"
-        return [
-            ("scores move by, nats a pixel", "0", moved),
+        changed = [
             *self.prune.rows(),
             *self.low_rank.rows(),
             *((layer, "8 bits", f"{bits} bits") for layer, bits in self.bits.bits.items()),
         ]
+        moved = f"{self.measured:.3f} (predicted {self.predicted:.3f})"
+        return [("scores move by, nats a pixel", "0", moved), *changed] if changed else []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
