@@ -214,3 +214,10 @@ def test_a_change_of_the_run_that_another_is_of_is_one_of_it(
     del pressed["sparsity.weight"]
     with pytest.raises((ArtifactError, ConfigError), match=r"no checkpoint at .*belt-cap-s0"):
         study_run(sheet(runs=runs), belt.parent, out, train_only=True)
+
+
+def test_a_run_of_one_for_a_device_is_for_that_device_too(sheet: Write) -> None:
+    runs = [QAT | {"of": "fitted"}, {"name": "fitted", "device": "mcu-1mb"}]
+    assert job(sheet(runs=runs), "qat").device == "mcu-1mb"
+    with pytest.raises(ConfigError, match="leave out device"):
+        load_study(sheet(runs=[NET, QAT | {"device": "mcu-1mb"}]))
