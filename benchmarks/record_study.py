@@ -45,11 +45,13 @@ def main() -> None:
         for name, run in before["settings"]["runs"].items():
             facts[name], recipes[name] = run, {**before["settings"]["budget"], **run["own"]}
         records += [Record(**record) for record in before["records"]]
-    same = dict(_same(list(recipes.values())))
+    same = dict(_same([recipe for name, recipe in recipes.items() if not facts[name].get("of")]))
     if missing := [key for key in COMMON if key not in same]:
         raise SystemExit(f"{wish.study}: its runs differ in {missing}; they are no one table")
     for name, recipe in recipes.items():
-        own = {key: value for key, value in recipe.items() if key not in {*same, "seed"}}
+        own = {
+            key: value for key, value in recipe.items() if key != "seed" and same.get(key) != value
+        }
         facts[name] = {**facts[name], "own": own}
     settings = {"budget": same, "runs": dict(sorted(facts.items()))}
     print(write_records(wish.record, "any", records, settings))
@@ -84,6 +86,8 @@ def _facts(run: Mapping[str, Any], recipe: Mapping[str, str]) -> dict[str, Any]:
         "data": data,
         "seed": int(seed),
         **{key: facts.get(key) for key in FACTS},
+        "of": run["asked"].get("of", {}).get("name"),
+        "compress": run["asked"].get("compress"),
         "reasons": {n: stage["reason"] for n, stage in run["stages"].items() if stage["reason"]},
     }
 

@@ -31,13 +31,14 @@ def study(name: str, best: str) -> str:
         run, _, figure = record["name"].partition("/")
         found[run][figure] = Record(**{**record, "name": figure})
     runs = file["settings"]["runs"]
+    whose = "all that start from scratch" if any(f.get("of") for f in runs.values()) else "all"
     tables = []
     for data in dict.fromkeys(_data(run, facts) for run, facts in runs.items()):
         own = {run: facts for run, facts in runs.items() if _data(run, facts) == data}
         tables.append(_table(f"{name}, {data}", name, own, found, best))
     return (
         "\n\n".join(map(markdown, tables))
-        + f"\n- {_budget(dict(flat(file['settings']['budget'])))}\n"
+        + f"\n- {_budget(dict(flat(file['settings']['budget'])), whose)}\n"
     )
 
 
@@ -87,10 +88,10 @@ def _notes(runs: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
     return (f"scored on {', '.join(scored)}", *lacks)
 
 
-def _budget(budget: Mapping[str, str]) -> str:
+def _budget(budget: Mapping[str, str], whose: str) -> str:
     told = [
         text.format(budget[key])
         for key, text in BUDGET.items()
         if budget.get(key, "none") != "none"
     ]
-    return f"for all: {', '.join(told)}"
+    return f"for {whose}: {', '.join(told)}"

@@ -19,7 +19,7 @@ from study_tables import study
 from frugalseg.data.catalog import FORMATS as LAYOUTS
 
 ROOT = Path(__file__).parent.parent
-NAMES = ("data", "quantisation", "zoo")
+NAMES = ("compression", "data", "quantisation", "zoo")
 DOCUMENTS = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in NAMES))
 MODELS = ROOT / "src" / "frugalseg" / "models"
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -245,6 +245,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "layouts": layouts, "networks": networks, "quantisation": quantisation, "zoo": zoo,
     "camvid_zoo": partial(study, "camvid-zoo", "miou_int8"),
     "augmentation": partial(study, "augmentation", "miou_float"),
+    "compression": partial(study, "compression", "miou_int8"),
     "colour": partial(study, "colour", "miou_float"),
     "imbalance": partial(study, "imbalance", "miou_float"),
     "sizes": partial(study, "sizes", "miou_float"),

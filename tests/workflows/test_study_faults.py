@@ -194,10 +194,10 @@ def test_a_training_is_not_told_to_stop_and_save_once_its_claim_is_lost(
     monkeypatch.setattr(study_claim, "TOUCH_EVERY_S", 0.0)
     told: list[bool] = []
 
-    def train(job: Any, dataset: Any, report: Any, folder: Path, stop: Any, *_: Any) -> Stage:
-        told.append(stop())
-        follow(folder)
-        told.append(stop())  # raises
+    def train(_job: Any, around: Any) -> Stage:
+        told.append(around.stop())
+        follow(around.folder)
+        told.append(around.stop())  # raises
         return Stage()
 
     monkeypatch.setattr(running, "train_stage", train)

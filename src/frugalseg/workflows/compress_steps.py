@@ -1,7 +1,7 @@
 """The steps of `compress`: the plan, the training before it is followed, what it leaves."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -30,6 +30,7 @@ from frugalseg.models.catalog import Architecture
 from frugalseg.models.network import Network
 from frugalseg.training.batches import normalise, training_batches
 from frugalseg.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from frugalseg.training.fine_tuning import fine_tuning, shorter
 from frugalseg.training.objective import Objective
 from frugalseg.training.recipe import Recipe, load_recipe, recipe_from, with_time
 from frugalseg.training.smaller import Quantize
@@ -42,8 +43,6 @@ BATCHES = 16  # for the importances that look at gradients
 PICTURES = 16  # of the validation split, for a beam search
 SPARE = 0.005  # of the bytes of a file: what their estimate may be wrong by
 BY_IMPORTANCE = ("joint", "prune")
-RATE = 0.5  # of the learning rate of the first training
-SHARE = 0.25  # of its length
 LEARNT_FROM = 0.5  # of the training afterwards: then it computes as the file with its bits will
 
 
@@ -109,6 +108,7 @@ class Job:
     recipe: Recipe
     folder: Path
     progress: Progress
+    stop: Callable[[], bool] = lambda: False
 
     def plan(self) -> Plan:
         """Return the plan that was begun in this folder, or make one; nothing is written.
@@ -130,7 +130,7 @@ class Job:
         """
         path, recipe = self.folder / SMALLER, self.recipe
         if self.wish.method == "bsr":
-            recipe = _shorter(recipe, 0.5)
+            recipe = shorter(recipe, 0.5)
         if not ((self.folder / "run" / LAST).exists() and path.exists()):
             before = self._pressed(plan, recipe) if self.wish.method == "bsr" else self.kept
             follow = METHODS[self.wish.method].apply
@@ -164,7 +164,9 @@ class Job:
         )
         out = self.folder / "press"
         whole = _from(pressed, self.kept.architecture, self.path)
-        run = train_on(self.dataset, self.report, whole, out, (out / LAST).exists(), self.progress)
+        run = train_on(
+            self.dataset, self.report, whole, out, (out / LAST).exists(), self.progress, self.stop
+        )
         return run.checkpoint
 
     def _new_plan(self) -> Plan:
@@ -224,40 +226,34 @@ def recipe_of(
     own = ("model", "start", "teacher.run", "sparsity", "low_rank.ranks", "quantize")
     if strange := [text for text in settings if text.strip().startswith(own)]:
         raise ConfigError(f"compress says itself what network is trained, and with whom: {strange}")
-    before = recipe_from(kept.recipe)
-    values = before.model_dump() | {
-        "model": {"name": kept.architecture.name, "settings": dict(kept.architecture.settings)},
-        "input": str(kept.input),
-        "optimizer": before.optimizer.model_dump() | {"lr": RATE * before.optimizer.lr},
-        "teacher": {"run": str(path.resolve())},
-        "sparsity": {"name": "none"},
-        "low_rank": {},
-        "quantize": {},
-        "compile": False,
-        "start": None,
-    }
-    del values["model"]["settings"]["num_classes"]
-    recipe = load_recipe(_shorter(recipe_from(values), SHARE), settings)
+    recipe = for_network(fine_tuning(recipe_from(kept.recipe)), kept)
+    recipe = load_recipe(recipe, [f"teacher.run={json.dumps(str(path.resolve()))}", *settings])
     return recipe if time is None else with_time(recipe, time)
 
 
-def _shorter(recipe: Recipe, share: float) -> Recipe:
-    """Return a recipe of a share of the length."""
-    length = {key: value and value * share for key, value in recipe.length.model_dump().items()}
-    if length["steps"]:
-        length["steps"] = max(1, int(length["steps"]))
-    return recipe_from(recipe.model_dump() | {"length": length})
+def for_network(recipe: Recipe, kept: Checkpoint) -> Recipe:
+    """Return the recipe for the network of a checkpoint, and its input unless it names one."""
+    architecture = kept.architecture
+    settings = {k: v for k, v in architecture.settings.items() if k != "num_classes"}
+    model = recipe.model.model_copy(update={"name": architecture.name, "settings": settings})
+    named = recipe.model_copy(update={"model": model, "input": recipe.input or str(kept.input)})
+    return _shaped(named, architecture)
 
 
 def _from(recipe: Recipe, architecture: Architecture, start: Path) -> Recipe:
     """Return the recipe for a network as it came to be, starting from a checkpoint of it."""
+    shaped = _shaped(recipe, architecture)
+    return shaped.model_copy(update={"start": str(start.resolve())})
+
+
+def _shaped(recipe: Recipe, architecture: Architecture) -> Recipe:
     model = recipe.model.model_copy(
         update={
             what: {name: list(values) for name, values in by_name.items()}
             for what, by_name in (("shapes", architecture.shapes), ("ranks", architecture.ranks))
         }
     )
-    return recipe.model_copy(update={"model": model, "start": str(start.resolve())})
+    return recipe.model_copy(update={"model": model})
 
 
 def _begun(folder: Path, asked: Mapping[str, Any]) -> Plan | None:

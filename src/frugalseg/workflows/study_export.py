@@ -5,21 +5,26 @@ not kept as an artifact.
 """
 
 import shutil
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
+from frugalseg.compress.catalog import Plan
 from frugalseg.core.errors import MissingExtraError, ToolchainError
 from frugalseg.core.files import write_text
 from frugalseg.core.progress import Progress
 from frugalseg.core.records import Record, this_machine
 from frugalseg.cost.device import load_device
 from frugalseg.data.dataset import Dataset
+from frugalseg.export.quantisation import Quantisation
 from frugalseg.metrics.scores import Scores
 from frugalseg.runtime.card import model_card
 from frugalseg.training.checkpoint import load_checkpoint
+from frugalseg.workflows.compress_steps import bits_of
 from frugalseg.workflows.export import ExportResult, ExportWish, export_checkpoint
 from frugalseg.workflows.place import CARD
 from frugalseg.workflows.study_file import Job
+from frugalseg.workflows.study_made import plan_of
 from frugalseg.workflows.study_state import Stage, in_a_line, read
 from frugalseg.workflows.study_train import score_records
 from frugalseg.workflows.weigh import weigh_file
@@ -56,7 +61,7 @@ def export_stage(job: Job, name: str, dataset: Dataset, folder: Path, progress: 
         shutil.rmtree(left) if left.is_dir() else left.unlink()
     kept = load_checkpoint(folder / "run")
     before = Scores.from_dict(read(folder / "train.json")["scores"])
-    wish = _wish(job, name)
+    wish = followed(_wish(job, name), plan_of(job, folder)) if name == "int8" else _wish(job, name)
     try:
         made = export_checkpoint(kept, dataset, draft, wish, float_scores=before, progress=progress)
     except (OSError, MissingExtraError, MemoryError):
@@ -75,6 +80,12 @@ def _wish(job: Job, name: str) -> ExportWish:
         formats=(FORMATS[name],), tolerance_points=EVERYTHING_POINTS,
         calibration=job.calibration, device=device,
     )  # fmt: skip
+
+
+def followed(wish: ExportWish, plan: Plan | None) -> ExportWish:
+    """Give weights the bits that a plan says."""
+    bits = None if plan is None else bits_of(plan)
+    return wish if bits is None else replace(wish, how=Quantisation(bits=bits.bits), plan=bits)
 
 
 def _result(job: Job, name: str, made: ExportResult, dataset: Dataset, folder: Path) -> Stage:

@@ -9,65 +9,50 @@
       - {name: frugalnet, model: frugalnet, grid: {model.settings.width: [0.5, 1.0]}}
     columns: [parameters, int8_bytes, miou_float, miou_int8]
 
-makes 2 seeds of enet, frugalnet-width0.5 and frugalnet-width1.0 each.
+makes 2 seeds of enet, frugalnet-width0.5 and frugalnet-width1.0 each. A run can be made of another
+one's trained network:
+
+      - {name: int8, of: enet, set: {quantize.name: qat}}
+      - {name: half, of: enet, compress: {method: joint, share: 0.5}}
+      - {name: taught, model: enet, teacher: frugalnet-width1.0}
 """
 
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from frugalseg.core.errors import ConfigError, listed, unknown
 from frugalseg.core.parse import Part, parse, parse_yaml
 from frugalseg.report.columns import COLUMNS
+from frugalseg.training.fine_tuning import fine_tuning
 from frugalseg.training.recipe import Model, Recipe, load_recipe
-
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-SEED = "seeds stand in `seeds:` of the study, such as seeds: [0, 1], not among the settings"
+from frugalseg.training.smaller import LowRank, Quantize, Sparsity
+from frugalseg.workflows.study_lines import (
+    NAME,
+    SEED,
+    Compress,
+    Entry,
+    Line,
+    Name,
+    Overrides,
+    Settings,
+    in_order,
+    lines_of,
+)
 
 Kind = TypeVar("Kind", bound=BaseModel)
-Values = TypeVar("Values", bound=Mapping[str, Any])
-
-
-def _without_seed(settings: Values) -> Values:
-    if any(key.strip() == "seed" for key in settings):
-        raise ValueError(SEED)
-    return settings
-
-
-Name = Annotated[str, Field(pattern=NAME)]
-Settings = dict[str, Any]
-Overrides = Annotated[Settings, AfterValidator(_without_seed)]
-Choices = dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]]
 Names = Annotated[
     tuple[Name, ...],
     BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
     Field(min_length=1),
 ]
-
-
-class Entry(Part):
-    """One line of a study, or several where it has a `grid`.
-
-    `model` and `settings` are those of the recipe; `set` has keys as `--set` does, and `grid` a
-    list for each such key, which are multiplied out. With a `device`, the largest frugalnet that
-    fits it is chosen, as `fit` does, and no model or setting of it may be given. A run that is
-    just a name is the model of that name.
-    """
-
-    name: Name
-    model: str | None = None
-    settings: Settings = Field(default_factory=dict)
-    recipe: str | None = None
-    set: Overrides = Field(default_factory=dict)
-    grid: Annotated[Choices, AfterValidator(_without_seed)] = Field(default_factory=dict)
-    device: str | None = None
 
 
 class _Sheet(Part):
@@ -87,7 +72,11 @@ class _Sheet(Part):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One run of a study: everything that decides on its result. `place` is its line."""
+    """One run of a study: everything that decides on its result. `place` is its line.
+
+    `of` is the run whose trained network it starts from, or makes smaller as `compress` says, and
+    `teacher` one that it learns from; in the recipe these stand by their names.
+    """
 
     place: int
     data: str
@@ -97,6 +86,19 @@ class Job:
     merge: Mapping[str, Sequence[str]]
     tolerance_points: float
     calibration: int
+    of: "Job | None" = None
+    teacher: "Job | None" = None
+    compress: Compress | None = None
+
+    @property
+    def needs(self) -> "tuple[Job, ...]":
+        """The runs that have to be trained before."""
+        return tuple(job for job in (self.of, self.teacher) if job is not None)
+
+    @property
+    def first(self) -> "Job":
+        """The run that it goes back to, which is of no other."""
+        return self if self.of is None else self.of.first
 
     @property
     def key(self) -> str:
@@ -105,7 +107,14 @@ class Job:
 
     def asked(self) -> dict[str, Any]:
         """Everything that decides on the result, as plain values."""
+        others = {"of": self.of, "teacher": self.teacher}
+        needed = {
+            key: {"name": job.name, **job.asked()} for key, job in others.items() if job is not None
+        }
+        smaller = {} if self.compress is None else {"compress": self.compress.model_dump()}
         return {
+            **needed,
+            **smaller,
             "data": self.data,
             "merge": {name: list(members) for name, members in self.merge.items()},
             "device": self.device,
@@ -135,22 +144,21 @@ class Study:
         Raises ConfigError that names every mistake.
         """
         problems: list[str] = []
-        lines = [
-            (entry, name, chosen) for entry in self.entries for name, chosen in _multiplied(entry)
-        ]
+        lines = lines_of(self.entries)
         problems += _doubles(
-            [name for _, name, _ in lines], "runs have this name; each needs its own"
+            [line.name for line in lines], "runs have this name; each needs its own"
         )
         problems += [SEED] if any(_key(setting) == "seed" for setting in settings) else []
-        jobs: list[Job] = []
-        for place, (entry, name, chosen) in enumerate(lines):
-            if not re.match(NAME, name):
-                problems.append(f"{name}: a name has letters, digits, dots, _ and - only")
-                continue
-            try:
-                jobs += self._of_line(place, entry, name, [*_assigned(chosen), *settings])
-            except ConfigError as wrong:
-                problems.append(f"{name}: {wrong}")
+        made: dict[str, list[Job]] = {}
+        for line in in_order(lines, problems):
+            if not re.match(NAME, line.name):
+                problems.append(f"{line.name}: a name has letters, digits, dots, _ and - only")
+            elif all(name in made for name in line.needs):  # else it is told of these
+                try:
+                    made[line.name] = self._of_line(line, made, settings)
+                except ConfigError as wrong:
+                    problems.append(f"{line.name}: {wrong}")
+        jobs = sorted((job for some in made.values() for job in some), key=lambda job: job.place)
         problems = problems or _doubles(
             [job.key for job in jobs],
             "runs would share this folder; name each run, data set and seed once, and so that no"
@@ -161,21 +169,48 @@ class Study:
         return jobs
 
     def _of_line(
-        self, place: int, entry: Entry, name: str, settings: Sequence[str]
-    ) -> Iterator[Job]:
-        sheet = self.sheet
-        wanted = [*_assigned(sheet.set), *_assigned(_model(entry)), *_assigned(entry.set)]
-        source = _beside(self.home, entry.recipe or sheet.recipe)
-        recipe = load_recipe(source, [*wanted, *settings])
+        self, line: Line, made: Mapping[str, Sequence[Job]], settings: Sequence[str]
+    ) -> list[Job]:
+        sheet, entry = self.sheet, line.entry
+        before, teachers = (
+            itertools.repeat(None) if name is None else made[name]
+            for name in (line.of, entry.teacher)
+        )
+        compress = parse(Compress, line.compress, "compress") if line.compress else None
+        first = None if line.of is None else made[line.of][0].first
+        recipe = self._recipe(line, first, settings)
+        device = None if entry.device is None else str(_beside(self.home, entry.device, ".toml"))
         if entry.device is not None:
             _refuse_model(recipe.model)
-        device = None if entry.device is None else str(_beside(self.home, entry.device, ".toml"))
-        for data, seed in itertools.product(sheet.data, sheet.seeds):
-            yield Job(
-                place=place, data=data, name=name, device=device, merge=sheet.merge,
+        points = zip(itertools.product(sheet.data, sheet.seeds), before, teachers, strict=False)
+        return [
+            Job(
+                place=line.place, data=data, name=line.name, merge=sheet.merge,
+                device=device if first is None else first.device,
                 recipe=recipe.model_copy(update={"seed": seed}),
                 tolerance_points=sheet.tolerance, calibration=sheet.calibration,
-            )  # fmt: skip
+                of=of, teacher=teacher, compress=compress,
+            )
+            for (data, seed), of, teacher in points
+        ]  # fmt: skip
+
+    def _recipe(self, line: Line, first: Job | None, settings: Sequence[str]) -> Recipe:
+        """Return the recipe of a line; other runs stand in it by their names."""
+        entry, teacher = line.entry, line.entry.teacher or (line.compress and line.of) or None
+        named = {"start": line.of, "teacher.run": teacher}
+        named = {key: name for key, name in named.items() if name is not None}
+        own = [*_assigned(entry.set), *_assigned(line.chosen), *settings]
+        if first is None:
+            source = _beside(self.home, entry.recipe or self.sheet.recipe)
+            own = [*_assigned(self.sheet.set), *_assigned(_model(entry)), *_assigned(named), *own]
+            recipe = load_recipe(source, own)
+        else:
+            recipe = load_recipe(fine_tuning(first.recipe), [*_assigned(named), *own])
+            _refuse_decided(recipe, first.recipe, bool(line.compress))
+        said = {"start": recipe.start, "teacher.run": recipe.teacher.run}
+        if wrong := [key for key, name in named.items() if said[key] != name]:
+            raise ConfigError(f"leave out {' and '.join(wrong)}: `of` and `teacher` say who it is")
+        return recipe
 
 
 def study_names() -> list[str]:
@@ -237,18 +272,6 @@ def _tried(
         return None
 
 
-def _multiplied(entry: Entry) -> Iterator[tuple[str, Settings]]:
-    """Give each point of the grid with its name: width 0.5 of "net" is "net-width0.5"."""
-    for values in itertools.product(*entry.grid.values()):
-        chosen = dict(zip(entry.grid, values, strict=True))
-        parts = [f"-{key.rpartition('.')[2]}{_short(value)}" for key, value in chosen.items()]
-        yield entry.name + "".join(parts), chosen
-
-
-def _short(value: Any) -> str:
-    return "-".join(map(_short, value)) if isinstance(value, list) else str(value)
-
-
 def _model(entry: Entry) -> Settings:
     named = {} if entry.model is None else {"model.name": entry.model}
     return named | {f"model.settings.{key}": value for key, value in entry.settings.items()}
@@ -262,6 +285,18 @@ def _refuse_model(model: Model) -> None:
         raise ConfigError(
             f"a device chooses its own frugalnet: leave model and settings out, here and in set,"
             f" grid, --set and the recipe (got {told})"
+        )
+
+
+def _refuse_decided(recipe: Recipe, first: Recipe, is_smaller: bool) -> None:
+    """Refuse settings of what `of` or `compress` decide on."""
+    if recipe.model != first.model:
+        raise ConfigError("the network is that of the run that it is `of`: leave model out")
+    plain = (Sparsity(), LowRank().ranks, Quantize())
+    if is_smaller and (recipe.sparsity, recipe.low_rank.ranks, recipe.quantize) != plain:
+        raise ConfigError(
+            "compress says itself how the network gets smaller: leave sparsity, low_rank.ranks and"
+            " quantize to another run that is `of` this one, or that this one is `of`"
         )
 
 

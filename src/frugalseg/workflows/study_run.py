@@ -15,6 +15,7 @@ from frugalseg.data.dataset import Dataset
 from frugalseg.training.recipe import seconds
 from frugalseg.workflows.study_claim import Claim, LostError, claimed, holder
 from frugalseg.workflows.study_file import Job, load_study
+from frugalseg.workflows.study_made import Surroundings
 from frugalseg.workflows.study_state import (
     STAGES,
     Stage,
@@ -69,7 +70,8 @@ def study_run(
     The order: the first seed of every run comes before any second one; of these, what lacks only
     its files before what is being trained, what is almost trained before what is not begun, else
     as in the study. What failed before comes last. It is decided anew before each run, and what
-    another process works on is left to it: several machines can share one folder.
+    another process works on is left to it: several machines can share one folder. A run that is
+    made of another one, or learns from it, waits for it.
 
     `data` is the folder that holds the data sets. `only` names runs, `set` overrides the recipe
     of all ("length.steps=20"). With `time` ("9m", or seconds) training stops at the first step
@@ -86,6 +88,7 @@ def study_run(
     jobs = chosen(load_study(study).jobs(set), only)
     folder = Path(out)
     check_folder(folder)
+    _refuse_alone(jobs, folder)
     refuse_changed(jobs, folder)
     if not train_only:
         from frugalseg.workflows.study_export import check_converters
@@ -106,6 +109,22 @@ def chosen(jobs: Sequence[Job], only: Sequence[str]) -> list[Job]:
         if name not in known:
             raise unknown("run", name, known)
     return [job for job in jobs if not only or {job.name, job.key} & {*only}]
+
+
+def _refuse_alone(jobs: Sequence[Job], out: Path) -> None:
+    """Refuse runs that need others which are neither trained nor among them."""
+    keys = {job.key for job in jobs}
+    for job in jobs:
+        for needed in job.needs:
+            if needed.key not in keys and not _is_trained(needed, out):
+                raise ConfigError(
+                    f"{job.key} needs {needed.key}, which is not trained: do that one too"
+                    f" (--only {needed.name})"
+                )
+
+
+def _is_trained(job: Job, out: Path) -> bool:
+    return (out / job.key / f"{STAGES[0]}.json").exists()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -178,7 +197,11 @@ class _Bench:
         return StudyResult(
             folder=self.out,
             finished=tuple(self.finished),
-            left={key: self._left(key, s) for key, s in states.items() if not s.done},
+            left={
+                job.key: self._left(job, states[job.key])
+                for job in self.jobs
+                if not states[job.key].done
+            },
             failed=self.failed,
             lacks=self.lacks,
         )
@@ -187,11 +210,16 @@ class _Bench:
         """Whether the time is up."""
         return self.ends_s is not None and clock.monotonic() >= self.ends_s
 
-    def _left(self, key: str, state: State) -> str:
-        told, worker = state.told, holder(self.out / key)
+    def _left(self, job: Job, state: State) -> str:
+        key, told, worker = job.key, state.told, holder(self.out / job.key)
+        if not state.stages and (awaited := self._awaited(job)):
+            told = f"{told}; waits for {', '.join(awaited)}"
         if state.stages and key in self.failed:
             told = f"{told}; failed: {self.failed[key]}"
         return told if worker is None else f"{told}; {worker} is at it"
+
+    def _awaited(self, job: Job) -> list[str]:
+        return [needed.key for needed in job.needs if not _is_trained(needed, self.out)]
 
     def _next(self) -> Job | None:
         """Choose the run that tells most, of those that can be worked on."""
@@ -199,7 +227,8 @@ class _Bench:
         for job in self.jobs:
             folder = self.out / job.key
             state = state_of(folder)
-            if not self._ended(state) and job.key not in self.failed and holder(folder) is None:
+            is_free = job.key not in self.failed and holder(folder) is None
+            if is_free and not self._ended(state) and not self._awaited(job):
                 order.append((_rank(job, state, self.jobs), job))
         return min(order, key=lambda pair: pair[0])[1] if order else None
 
@@ -242,10 +271,11 @@ class _Bench:
             claim.check()  # raises: what this process has is older, and must not be saved
             return self.is_over()
 
-        return train_stage(
-            job, self.datasets[job.data], self._report(job.data), self.out / job.key, stop,
-            self._told(job, claim),
+        around = Surroundings(
+            dataset=self.datasets[job.data], report=self._report(job.data),
+            folder=self.out / job.key, stop=stop, progress=self._told(job, claim),
         )  # fmt: skip
+        return train_stage(job, around)
 
     def _export(self, job: Job, stage: str, claim: Claim) -> Stage:
         from frugalseg.workflows.study_export import export_stage

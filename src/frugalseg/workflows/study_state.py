@@ -133,16 +133,21 @@ def changes(job: Job, folder: Path) -> str | None:
     """Say in what a run that was begun differs from what is asked now; None if in nothing."""
     if not (folder / "asked.json").is_file():
         return None
-    before = read(folder / "asked.json")
-    # Through today's recipe, so that a key that was added since has its default.
-    before["recipe"] = recipe_from(before.get("recipe", {})).model_dump(mode="json")
+    before = _as_of_today(read(folder / "asked.json"))
     was, now = dict(flat(before)), dict(flat(job.asked()))
     told = [
         f"{key} was {was.get(key, 'not set')}, is {now.get(key, 'not set')}"
         for key in sorted(was.keys() | now.keys())
-        if key not in {"set", "recipe.workers"} and was.get(key) != now.get(key)
+        if key != "set" and not key.endswith("recipe.workers") and was.get(key) != now.get(key)
     ]
     return "; ".join(told) or None
+
+
+def _as_of_today(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Read recipes as today's are, so that a key that was added since has its default."""
+    recipe = recipe_from(asked.get("recipe", {})).model_dump(mode="json")
+    needed = {key: _as_of_today(asked[key]) for key in ("of", "teacher") if key in asked}
+    return {**asked, "recipe": recipe, **needed}
 
 
 def refuse_changed(jobs: Sequence[Job], out: Path) -> None:

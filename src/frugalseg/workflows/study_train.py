@@ -1,7 +1,6 @@
 """The first stage of a run of a study: the network, trained, scored and weighed."""
 
 import contextlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ import torch
 from frugalseg.core.errors import ArtifactError, OverBudgetError
 from frugalseg.core.files import write_json
 from frugalseg.core.inputs import InputSpec
-from frugalseg.core.progress import Progress
 from frugalseg.core.records import Record, this_machine
 from frugalseg.cost.device import Device, load_device
 from frugalseg.cost.footprint import weigh
@@ -29,6 +27,13 @@ from frugalseg.training.checkpoint import Checkpoint, find_checkpoint, load_chec
 from frugalseg.training.objective import chosen_losses
 from frugalseg.training.recipe import Model, Recipe
 from frugalseg.workflows.study_file import Job
+from frugalseg.workflows.study_made import (
+    Surroundings,
+    check_compress,
+    check_needs,
+    files_of,
+    made_recipe,
+)
 from frugalseg.workflows.study_state import Stage, read
 from frugalseg.workflows.train import input_of, train_on
 
@@ -46,6 +51,9 @@ def open_data(job: Job, data: Path) -> Dataset:
 def check_network(job: Job) -> None:
     """Raise ConfigError where the network, a setting of it, the loss or the device is unknown."""
     chosen_losses(job.recipe.loss)
+    check_compress(job)
+    if job.of is not None:
+        return
     if job.device is not None:
         load_device(job.device)
         return
@@ -56,10 +64,12 @@ def check_network(job: Job) -> None:
 
 def check_start(job: Job, folder: Path) -> None:
     """Raise ArtifactError where the weights to start from, or the teacher, are still needed."""
-    if job.recipe.start is not None and not _is_begun(folder):
-        find_checkpoint(Path(job.recipe.start))
-    if job.recipe.teacher.run is not None:
-        find_checkpoint(Path(job.recipe.teacher.run))
+    check_needs(job, folder.parent)
+    start, teacher = files_of(job)
+    if start is not None and not _is_begun(folder):
+        find_checkpoint(Path(start))
+    if teacher is not None:
+        find_checkpoint(Path(teacher))
 
 
 def check_input(job: Job, dataset: Dataset, report: DataReport) -> None:
@@ -67,6 +77,8 @@ def check_input(job: Job, dataset: Dataset, report: DataReport) -> None:
 
     Whether a network fits the device there is seen when the run begins: the search takes longer.
     """
+    if job.of is not None and job.device is not None:
+        return  # the size that was chosen for the other run
     if job.device is not None:
         device, sizes = _sizes(job, job.device, report)
         with contextlib.suppress(OverBudgetError):
@@ -75,27 +87,23 @@ def check_input(job: Job, dataset: Dataset, report: DataReport) -> None:
         input_of(job.recipe, report)
 
 
-def train_stage(
-    job: Job,
-    dataset: Dataset,
-    report: DataReport,
-    folder: Path,
-    stop: Callable[[], bool],
-    progress: Progress,
-) -> Stage:
+def train_stage(job: Job, around: Surroundings) -> Stage:
     """Train, or go on; raises StoppedError when told to stop, what was done being saved."""
-    recipe = job.recipe if job.device is None else designed(job, dataset, report)
-    machines = _machines(folder)
-    made = train_on(dataset, report, recipe, folder / "run", _is_begun(folder), progress, stop)
+    dataset, report, folder = around.dataset, around.report, around.folder
+    alone = job.device is None or job.of is not None
+    recipe = job.recipe if alone else designed(job, dataset, report)
+    recipe = made_recipe(job, recipe, around)
+    machines, is_begun = _machines(folder), _is_begun(folder)
+    made = train_on(dataset, report, recipe, folder / "run", is_begun, around.progress, around.stop)
     kept, trained_on = made.checkpoint, "; ".join(machines)
-    last = load_checkpoint(folder / "run" / "last.safetensors")  # the best one may be earlier
-    epochs = last.step / steps_in_epoch(dataset, recipe)
+    steps, elapsed_s = _spent(folder)
+    epochs = steps / steps_in_epoch(dataset, recipe)
     records = [
         *score_records("float", made.scores, dataset, scoring_machine()),
         *_weights(kept),
-        Record(name="steps", value=last.step, kind="measured", on=trained_on),
+        Record(name="steps", value=steps, kind="measured", on=trained_on),
         Record(name="epochs", value=round(epochs, 2), kind="measured", on=trained_on),
-        Record(name="training_s", value=round(last.elapsed_s, 1), kind="measured", on=trained_on),
+        Record(name="training_s", value=round(elapsed_s, 1), kind="measured", on=trained_on),
     ]
     facts = {
         "network": kept.architecture.name,
@@ -124,6 +132,13 @@ def _sizes(job: Job, name: str, report: DataReport) -> tuple[Device, list[InputS
     size = job.recipe.input or device.input.default
     spec = input_of(job.recipe.model_copy(update={"input": size}), report)
     return device, [spec] if size else sizes_from(spec, device)
+
+
+def _spent(folder: Path) -> tuple[int, float]:
+    """Return steps and seconds of the training, with that before a factorisation."""
+    paths = (folder / name / "last.safetensors" for name in ("press", "run"))
+    lasts = [load_checkpoint(path) for path in paths if path.exists()]  # a best one may be earlier
+    return sum(last.step for last in lasts), sum(last.elapsed_s for last in lasts)
 
 
 def _is_begun(folder: Path) -> bool:
