@@ -240,11 +240,25 @@ def quantisation() -> str:
     return "\n".join(rows) + "\n"
 
 
+def faster() -> str:
+    """One row for each compressed network: the record made last."""
+    file = [file for file in read_records() if file["theme"] == "compression-latency"][-1]
+    values = {tuple(r["name"].split("/")): r["value"] for r in file["records"]}
+    rows = ["| | MACs | latency | latency over MACs |", "|---|---|---|---|"]
+    for name in dict.fromkeys(name for name, _ in values):
+        macs, latency = values[name, "mac_ratio"], values[name, "latency_ratio"]
+        plain = name.removeprefix("camvid-").removesuffix("-s0")
+        rows.append(f"| {plain} | {macs:.2f} | {latency:.2f} | {latency / macs:.2f} |")
+    rows += ["", f"Measured on: {file['machine']}."]
+    return "\n".join(rows) + "\n"
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "accuracy": accuracy, "bands": bands, "estimates": estimates, "latency": latency,
     "layouts": layouts, "networks": networks, "quantisation": quantisation, "zoo": zoo,
     "camvid_zoo": partial(study, "camvid-zoo", "miou_int8"),
     "augmentation": partial(study, "augmentation", "miou_float"),
+    "compression_latency": faster,
     "compression": partial(study, "compression", "miou_int8"),
     "colour": partial(study, "colour", "miou_float"),
     "imbalance": partial(study, "imbalance", "miou_float"),
