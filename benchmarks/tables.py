@@ -138,7 +138,16 @@ def zoo() -> str:
             "none" if ratio is None else f"{ratio:.1f}",
         ]
         rows.append(f"| {' | '.join(cells)} |")
-    rows += ["", f"Devices: {', '.join(devices)}. Measured on: {file['machine']}."]
+    deploy = [
+        f"{settings['name']}: {', '.join(f'{k}={v}' for k, v in settings.items() if k != 'name')}"
+        for name, settings in file["settings"]["networks"].items()
+        if name.endswith("deploy")
+    ]
+    rows += ["", f"Deploy variants: {'; '.join(deploy)}."]
+    rows += [
+        "",
+        f"Devices that run at least one: {', '.join(devices)}. Measured on: {file['machine']}.",
+    ]
     return "\n".join(rows) + "\n"
 
 
