@@ -6,8 +6,9 @@ A table stands between `<!-- table: NAME -->` and `<!-- end -->`.
 """
 
 import argparse
-import ast
+import inspect
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,11 +18,11 @@ from recording import read_records
 from study_tables import study
 
 from frugalseg.data.catalog import FORMATS as LAYOUTS
+from frugalseg.models.catalog import MODELS, Entry
 
 ROOT = Path(__file__).parent.parent
 NAMES = ("compression", "data", "quantisation", "zoo")
 DOCUMENTS = (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in NAMES))
-MODELS = ROOT / "src" / "frugalseg" / "models"
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -137,7 +138,16 @@ def zoo() -> str:
             "none" if ratio is None else f"{ratio:.1f}",
         ]
         rows.append(f"| {' | '.join(cells)} |")
-    rows += ["", f"Devices: {', '.join(devices)}. Measured on: {file['machine']}."]
+    deploy = [
+        f"{settings['name']}: {', '.join(f'{k}={v}' for k, v in settings.items() if k != 'name')}"
+        for name, settings in file["settings"]["networks"].items()
+        if name.endswith("deploy")
+    ]
+    rows += ["", f"Deploy variants: {'; '.join(deploy)}."]
+    rows += [
+        "",
+        f"Devices that run at least one: {', '.join(devices)}. Measured on: {file['machine']}.",
+    ]
     return "\n".join(rows) + "\n"
 
 
@@ -149,12 +159,12 @@ def layouts() -> str:
 
 def networks() -> str:
     """What each network is, where it comes from and where it departs: its module's docstring."""
-    told = []
-    for path in sorted(MODELS.glob("*.py")):
-        about = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-        if path.stem not in PARTS:
-            told.append(f"### {path.stem}\n\n{about}\n")
+    told = [f"### {name}\n\n{_about(MODELS[name])}\n" for name in sorted(MODELS)]
     return "\n" + "\n".join(told)
+
+
+def _about(network: Entry) -> str:
+    return inspect.getdoc(sys.modules[network.build.__module__]) or ""
 
 
 def _or_none(value: int | None) -> str:
@@ -202,16 +212,6 @@ def _memory(records: Sequence[Mapping[str, Any]]) -> str:
     return f"{by_name['peak_activation_bytes']['value']:,} activations alone"
 
 
-PARTS = {
-    "__init__",
-    "catalog",
-    "factors",
-    "layers",
-    "mobilenetv3",
-    "network",
-    "pyramid",
-    "reshape",
-}  # no networks
 RUNTIMES = {
     "estimates-imx500": "IMX500: run-time and model memory, networks not seen before",
     "estimates-rss": "LiteRT with XNNPACK: resident memory, networks not seen before",

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from frugalseg.models.catalog import MODELS
+
 CATALOGS = {
     "frugalseg.data.catalog": "FORMATS",
     "frugalseg.models.catalog": "MODELS",
@@ -25,6 +27,12 @@ def test_every_entry_has_a_file_of_its_name(module: str, table: str) -> None:
     folder = Path(str(catalog.__file__)).parent
     assert entries, f"{module}.{table} is empty"
     assert [name for name in entries if not has_home(folder, name)] == []
+
+
+def test_the_page_of_the_zoo_tells_of_each_network_and_of_nothing_else() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "zoo.md").read_text(encoding="utf-8")
+    told = [line.removeprefix("### ") for line in page.splitlines() if line.startswith("### ")]
+    assert told == sorted(MODELS)
 
 
 def has_home(folder: Path, name: str) -> bool:

@@ -11,7 +11,7 @@ LARGEST = InputSpec(height=96, width=128)
 
 def device(least: str | None = None, **limits: int) -> Device:
     return Device(
-        name="board", title="A board", runtime="litert", memory="shared",
+        name="board", title="A board", runtime="litert", memory="separate",
         budget=Limits(**limits), input=InputLimits(least=least),
     )  # fmt: skip
 

@@ -16,7 +16,7 @@ SPEC = InputSpec(height=96, width=128)
 
 def device(margin: float = 0.0, **limits: int) -> Device:
     return Device(
-        name="board", title="A board", runtime="litert", memory="shared",
+        name="board", title="A board", runtime="litert", memory="separate",
         budget=Limits(**limits), margin=margin,
     )  # fmt: skip
 

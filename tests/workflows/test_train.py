@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from frugalseg.core.errors import ConfigError, DataError
+from frugalseg.core.errors import ConfigError, DataError, OverBudgetError
 from frugalseg.data.catalog import open_dataset
 from frugalseg.data.check.report import check_dataset
 from frugalseg.training.checkpoint import load_checkpoint, save_checkpoint
@@ -34,6 +34,13 @@ def test_a_run_by_the_clock_that_is_over_only_reports_when_resumed(
     again = train(belt, tmp_path / "run", set=QUICK, time=2, resume=True)
     assert again.scores == first.scores
     assert load_checkpoint(tmp_path / "run" / "last.safetensors").step == steps
+
+
+def test_a_network_that_its_device_cannot_run_is_not_trained(belt: Path, tmp_path: Path) -> None:
+    settings = ("model={name: cgnet}", "input=32x48", "length.steps=2", "batch_size=2")
+    with pytest.raises(OverBudgetError, match=r"imx500.* has no operator prelu \(in "):
+        train(belt, tmp_path / "run", set=settings, device="imx500")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_is_not_written_over(belt: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ def train(
     recipe: options.Recipe = "default",
     set: options.Settings = None,
     time: options.Time = None,
+    device: options.MaybeDevice = None,
     resume: options.Resume = False,
     format: options.Format = None,
     map: options.Map = None,
@@ -23,7 +24,7 @@ def train(
 
     with shown(quiet=quiet) as progress:
         result = run(
-            data, out, recipe=recipe, set=set or (), time=time, resume=resume,
+            data, out, recipe=recipe, set=set or (), time=time, device=device, resume=resume,
             format=format, map=map, progress=progress,
         )  # fmt: skip
     names = result.checkpoint.labels.names

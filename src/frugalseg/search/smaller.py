@@ -1,15 +1,35 @@
-"""What would make a network fit that does not: a smaller input, or another network."""
+"""Whether a network fits, and what would help: a smaller input, or another network."""
 
 from torch import nn
 
 from frugalseg.core.budget import Footprint
+from frugalseg.core.errors import OverBudgetError
 from frugalseg.core.inputs import InputSpec
 from frugalseg.cost.device import Device
-from frugalseg.cost.footprint import divided_footprint, footprint
+from frugalseg.cost.footprint import divided_footprint, footprint, weigh
 from frugalseg.cost.graph import Graph
 from frugalseg.cost.memory import as_run
 from frugalseg.search.sizes import sizes_from
 from frugalseg.trace import record
+
+
+def check_fits(network: nn.Module, spec: InputSpec, device: Device) -> None:
+    """Raise OverBudgetError where a network is estimated not to fit, or cannot be run.
+
+    The error names the limits that are broken, the operators that the device lacks, and an input
+    at which the network should fit.
+    """
+    graph = record(network, spec)
+    if _need(graph, spec, device) is not None:
+        return
+    report = weigh(graph, spec, device)
+    assert report.verdict is not None  # there is one for a device
+    raise OverBudgetError(
+        f"the network would not run on {device.name} (estimated, with the device's margin):"
+        f" {'; '.join(report.objections)}. {what_would_fit(network, spec, device)} Nothing was"
+        " trained.",
+        report.verdict,
+    )
 
 
 def what_would_fit(network: nn.Module, spec: InputSpec, device: Device) -> str:

@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from frugalseg.core.files import check_folder, write_text
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.labels import LabelSpace
 from frugalseg.core.progress import Progress, silent
+from frugalseg.cost.device import load_device
 from frugalseg.data.catalog import open_dataset
 from frugalseg.data.check.report import DataReport, check_dataset
 from frugalseg.data.check.sizes import usual_size
@@ -24,6 +25,8 @@ from frugalseg.data.dataset import Dataset
 from frugalseg.metrics.scores import Scores
 from frugalseg.models.catalog import Architecture
 from frugalseg.models.network import Network
+from frugalseg.report.wording import flat
+from frugalseg.search.smaller import check_fits
 from frugalseg.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, start_from
 from frugalseg.training.log import RunLog
 from frugalseg.training.loop import Step, Training
@@ -64,6 +67,7 @@ def train(
     recipe: str | Path | Recipe = "default",
     set: Sequence[str] = (),
     time: str | float | None = None,
+    device: str | Path | None = None,
     resume: bool = False,
     format: str | None = None,
     map: str | Path | None = None,
@@ -72,17 +76,23 @@ def train(
     """Train on `data` and write the run to the folder `out`.
 
     `map` is a file that merges classes or ignores some (see `data.class_map`).
-    `set` ("optimizer.lr=2e-3") and `time` ("30m", or seconds) override the recipe. With
-    `resume`, a run that was cut off goes on from its last checkpoint; on the CPU and counted in
-    steps or epochs, it ends with the same weights to the bit.
+    `set` ("optimizer.lr=2e-3") and `time` ("30m", or seconds) override the recipe. With a `device`
+    (a name or a file), OverBudgetError is raised for a network that would not fit or run there.
+    With `resume`, a run that was cut off goes on from its last checkpoint; on the CPU and counted
+    in steps or epochs, it ends with the same weights to the bit.
 
     Raises ConfigError and DataError before anything is written.
     """
     check_folder(Path(out))
+    target = None if device is None else load_device(device)
     wish = recipe if isinstance(recipe, Recipe) else load_recipe(recipe, set)
     wish = wish if time is None else with_time(wish, time)
     dataset = open_dataset(data, format=format, map=map, progress=progress)
-    return train_on(dataset, checked(dataset, progress), wish, Path(out), resume, progress)
+    report = checked(dataset, progress)
+    if target is not None:
+        spec = input_of(wish, report)
+        check_fits(architecture_of(wish, dataset.labels, spec).build(), spec, target)
+    return train_on(dataset, report, wish, Path(out), resume, progress)
 
 
 def checked(dataset: Dataset, progress: Progress = silent) -> DataReport:
@@ -323,19 +333,11 @@ def architecture_of(recipe: Recipe, labels: LabelSpace, spec: InputSpec) -> Arch
     return Architecture(name=model.name, settings=settings, shapes=model.shapes, ranks=model.ranks)
 
 
-def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Name each value as `--set` does: {"loss": {"stride": 2}} is loss.stride."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{above}{key}.") if isinstance(value, dict) else {above + key: value}
-    return flat
-
-
 def _differences(kept: Checkpoint, recipe: Recipe, now: Checkpoint) -> str:
     """Tell in what a run to be resumed differs. Network and input count as they came out."""
     apart = {"model", "input", "workers"}  # whoever loads pictures, they are the same
-    old = _flat(recipe_from(kept.recipe).model_dump(mode="json", exclude=apart))
-    new = _flat(recipe.model_dump(mode="json", exclude=apart))
+    old = dict(flat(recipe_from(kept.recipe).model_dump(mode="json", exclude=apart)))
+    new = dict(flat(recipe.model_dump(mode="json", exclude=apart)))
     told = [
         f"{key} was {old.get(key)}, is {new.get(key)}"
         for key in dict.fromkeys((*new, *old))
