@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from frugalseg.compress.joint import JointPlan
+from frugalseg.compress.prune import PrunePlan
 from frugalseg.core.budget import Footprint
 from frugalseg.core.errors import ArtifactError, ConfigError, OverBudgetError
 from frugalseg.training.checkpoint import load_checkpoint
@@ -94,6 +95,13 @@ def test_a_dry_run_writes_nothing(trained: Path, belt: Path, tmp_path: Path) -> 
     assert result.export is None
     assert told == [result.plan]
     assert not (tmp_path / "out").exists()
+
+
+def test_channels_stay_in_multiples(trained: Path, belt: Path, tmp_path: Path) -> None:
+    plan = run(trained, belt, tmp_path / "out", share=0.8, multiple=4, dry_run=True).plan
+    assert isinstance(plan, PrunePlan)
+    assert plan.kept
+    assert all(len(places) % 4 == 0 for places in plan.kept.values())
 
 
 def test_what_was_cut_off_goes_on_with_the_same_plan(

@@ -55,6 +55,10 @@ def compress(
         str | None,
         typer.Option(help="Which channels go: taylor (default), magnitude, bn_scale, fpgm."),
     ] = None,
+    multiple: Annotated[
+        int,
+        typer.Option(help="Keep multiples of so many channels: faster at equal MACs."),
+    ] = 1,
     time: options.Time = None,
     set: options.Settings = None,
     tolerance: options.Tolerance = 1.0,
@@ -72,7 +76,7 @@ def compress(
         result = run(
             checkpoint, data, out, bytes=amount(bytes), peak=amount(peak), macs=amount(macs),
             parameters=amount(parameters), device=device, method=method, importance=importance,
-            time=time, set=set or (), tolerance=tolerance, dry_run=dry_run, format=format,
+            multiple=multiple, time=time, set=set or (), tolerance=tolerance, dry_run=dry_run, format=format,
             announce=_nothing if json_ else _announce, progress=progress,
         )  # fmt: skip
     if json_:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import lcm
 from typing import TypeVar
 
 from frugalseg.core.budget import Budget, Excess, Footprint, Verdict
@@ -19,17 +20,19 @@ _T = TypeVar("_T")
 class Goal:
     """What the smaller network has to keep to; None where it need not.
 
-    `budget` is compared with its footprint on `device`, or as LiteRT counts without one.
+    `budget` is compared with its footprint on `device`, or as LiteRT counts without one. Channels
+    and ranks are multiples of `channels`, and of what the device stores together.
     """
 
     budget: Budget
     device: Device | None = None
     parameters: int | None = None
+    channels: int = 1
 
     @property
     def multiple(self) -> int:
-        """The number of channels that the device stores together."""
-        return 1 if self.device is None else self.device.channel_multiple
+        """The number of which channels and ranks are multiples."""
+        return lcm(self.channels, 1 if self.device is None else self.device.channel_multiple)
 
     def check(self, graph: Graph, *, spared: int = 0) -> Verdict:
         """Compare a network with all limits; `spared` are bytes that its file has less."""

@@ -64,6 +64,7 @@ def compress(
     device: str | Path | None = None,
     method: str = "joint",
     importance: str | None = None,
+    multiple: int = 1,
     time: str | float | None = None,
     set: Sequence[str] = (),
     tolerance: float = 1.0,
@@ -79,6 +80,8 @@ def compress(
     hold. `method` is "joint" for channels, ranks and bits of weights together (see
     `compress.joint`), "prune" for channels alone, or one of low rank: "svd", "tucker", "bsr" (see
     `compress.lowrank`). `importance` says which channels go first (see `compress.importance`).
+    Channels that stay, and ranks, are multiples of `multiple`: 8 or 16 is faster on processors that
+    compute with so many at once, at equal MACs.
 
     Writes `out/plan.json`, what the plan leaves as `out/smaller.safetensors`, the training in
     `out/run` and the artifact, through the gate, in `out/artifact`. The training is that of the
@@ -93,7 +96,7 @@ def compress(
     """
     wish = CompressWish(
         storage_bytes=bytes, ram_bytes=peak, macs=macs, parameters=parameters, device=device,
-        method=method, importance=importance,
+        method=method, importance=importance, multiple=multiple,
     )  # fmt: skip
     folder, limits = Path(out), wish.goal()
     check_folder(folder)

@@ -52,7 +52,8 @@ class CompressWish:
 
     `storage_bytes`, `ram_bytes`, `macs` and `parameters` are limits of the int8 network;
     `device` a name or a file whose budget and multiples of channels hold too. `method` is one of
-    `compress.catalog`; `importance` is that of channels ("taylor" unless it is said).
+    `compress.catalog`; `importance` is that of channels ("taylor" unless it is said). Groups keep
+    `multiple` channels or a multiple of it.
     """
 
     storage_bytes: int | None = None
@@ -62,6 +63,7 @@ class CompressWish:
     device: str | Path | None = None
     method: str = "joint"
     importance: str | None = None
+    multiple: int = 1
 
     def __post_init__(self) -> None:
         limits = (self.storage_bytes, self.ram_bytes, self.macs, self.parameters, self.device)
@@ -76,6 +78,8 @@ class CompressWish:
             raise ConfigError(f"{self.method} finds ranks, without an importance of channels")
         if self.importance is not None and self.importance not in IMPORTANCES:
             raise unknown("importance", self.importance, IMPORTANCES)
+        if self.multiple < 1:
+            raise ConfigError(f"channels are multiples of 1 or more, got {self.multiple}")
         if self.parameters is not None and self.parameters <= 0:
             raise ConfigError(f"parameters must be positive, got {self.parameters}")
 
@@ -89,6 +93,7 @@ class CompressWish:
             budget=Budget(storage_bytes=room, ram_bytes=self.ram_bytes, macs=self.macs),
             device=None if self.device is None else load_device(self.device),
             parameters=self.parameters,
+            channels=self.multiple,
         )
 
 
