@@ -76,8 +76,8 @@ def compress(
         result = run(
             checkpoint, data, out, bytes=amount(bytes), peak=amount(peak), macs=amount(macs),
             parameters=amount(parameters), device=device, method=method, importance=importance,
-            multiple=multiple, time=time, set=set or (), tolerance=tolerance, dry_run=dry_run, format=format,
-            announce=_nothing if json_ else _announce, progress=progress,
+            multiple=multiple, time=time, set=set or (), tolerance=tolerance, dry_run=dry_run,
+            format=format, announce=_nothing if json_ else _announce, progress=progress,
         )  # fmt: skip
     if json_:
         print(json.dumps(result.to_dict(), indent=2))
