@@ -12,8 +12,8 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from frugalseg.compress.sensitivity import divergence
 from frugalseg.core.budget import Budget, Footprint
 from frugalseg.core.errors import ConfigError, OverBudgetError
 from frugalseg.core.inputs import InputSpec
@@ -157,7 +157,6 @@ def sensitivity(
 
     whole, loss = scores({}), dict[str, float]()
     for number, layer in enumerate(layers, start=1):
-        per_class = F.kl_div(scores({layer: FEW}), whole, log_target=True, reduction="none")
-        loss[layer] = max(0.0, float(per_class.sum(1).mean()))
+        loss[layer] = max(0.0, float(divergence(scores({layer: FEW}), whole)))
         progress("measuring layers", number, len(layers))
     return loss

@@ -25,12 +25,18 @@ def divergence_from(network: Network, images_NCHW: Tensor) -> Divergence:
 
     def of(other: Network) -> float:
         found = (
-            F.kl_div(_classes(other, image), log_p, log_target=True, reduction="none").sum(1).mean()
+            divergence(_classes(other, image), log_p)
             for image, log_p in zip(images, whole, strict=True)
         )
         return max(0.0, float(torch.stack([*found]).mean()))
 
     return of
+
+
+def divergence(log_q_NChw: Tensor, log_p_NChw: Tensor) -> Tensor:
+    """Return the mean over pixels of the divergence of classes q from p, given as logarithms."""
+    per_class = F.kl_div(log_q_NChw, log_p_NChw, log_target=True, reduction="none")
+    return per_class.sum(1).mean()
 
 
 @torch.no_grad()

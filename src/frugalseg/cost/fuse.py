@@ -84,14 +84,25 @@ def _fold_pads(graph: Graph) -> Graph:
 
 
 def _same(window: Window, shape_NCHW: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Compute what TensorFlow's SAME pads: the odd pixel goes to the end."""
-    pads = []
-    for axis in (0, 1):
-        side, stride = shape_NCHW[2 + axis], window.stride[axis]
-        reach = (window.kernel[axis] - 1) * window.dilation[axis] + 1
-        total = max((-(-side // stride) - 1) * stride + reach - side, 0)
-        pads.append((total // 2, total - total // 2))
-    return pads[0], pads[1]
+    """Compute what TensorFlow's SAME pads."""
+    down, across = (
+        same_pads(
+            shape_NCHW[2 + axis], window.kernel[axis], window.stride[axis], window.dilation[axis]
+        )
+        for axis in (0, 1)
+    )
+    return down, across
+
+
+def same_pads(side: int, kernel: int, stride: int, dilation: int = 1) -> tuple[int, int]:
+    """Compute what TensorFlow's SAME pads before and after: the odd pixel goes to the end.
+
+    >>> same_pads(8, 3, 2), same_pads(9, 3, 2)
+    ((0, 1), (1, 1))
+    """
+    reach = (kernel - 1) * dilation + 1
+    total = max((-(-side // stride) - 1) * stride + reach - side, 0)
+    return total // 2, total - total // 2
 
 
 def _is_same(window: Window, shape_NCHW: tuple[int, ...]) -> bool:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from frugalseg.core.errors import ConfigError
 from frugalseg.cost.channels import CONVOLUTIONS
+from frugalseg.cost.fuse import same_pads
 from frugalseg.cost.graph import Graph, Op, Tensor, Window
 
 Sides = tuple[int, ...]
@@ -86,10 +87,8 @@ def _blocks(line: Line, side: int) -> Line:
 
 def _same(line: Line, side: int) -> Line:
     """SAME: the odd pixel goes to the end."""
-    count = -(-side // line.stride)
-    reach = (line.kernel - 1) * line.dilation + 1
-    whole = max((count - 1) * line.stride + reach - side, 0)
-    return line._replace(padding=(whole // 2, whole - whole // 2), times=count)
+    pads = same_pads(side, line.kernel, line.stride, line.dilation)
+    return line._replace(padding=pads, times=-(-side // line.stride))
 
 
 def _at_the_end(line: Line, side: int) -> Line:
