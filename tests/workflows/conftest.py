@@ -1,9 +1,12 @@
 """An artifact that is there already, data of its classes, and an untrained checkpoint."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from frugalseg.core.inputs import InputSpec
 from frugalseg.data.belt.scene import BELT, write_belt
@@ -32,3 +35,16 @@ def checkpoint(tmp_path: Path) -> Path:
     )  # fmt: skip
     save_checkpoint(kept, tmp_path / "fresh.safetensors")
     return tmp_path / "fresh.safetensors"
+
+
+@pytest.fixture
+def sheet(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Path]:
+    """Writes a study, SHEET of the module with changes."""
+
+    def write(**changes: Any) -> Path:
+        path = tmp_path / "study.yaml"
+        text = yaml.safe_dump(request.module.SHEET | changes, sort_keys=False)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
 
 from frugalseg.core.errors import ConfigError, MissingExtraError
 from frugalseg.export.catalog import FORMATS
@@ -40,18 +39,6 @@ NARROW, WIDE = "belt-net-width0.25-s0", "belt-net-width0.35-s0"
 
 Write = Callable[..., Path]
 Spoil = Callable[[Path], None]
-
-
-@pytest.fixture
-def sheet(tmp_path: Path) -> Write:
-    """Writes a study, SHEET with changes."""
-
-    def write(**changes: Any) -> Path:
-        path = tmp_path / "study.yaml"
-        path.write_text(yaml.safe_dump(SHEET | changes, sort_keys=False), encoding="utf-8")
-        return path
-
-    return write
 
 
 @pytest.fixture

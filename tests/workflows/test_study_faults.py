@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from frugalseg.core.errors import ConfigError, ToolchainError
 from frugalseg.workflows import study_claim, study_export
@@ -31,18 +30,6 @@ KEYS = ("belt-one-s0", "belt-two-s0")
 IMX500 = {"name": "sensor", "device": "imx500", "set": {"input": "64x64"}}
 
 Write = Callable[..., Path]
-
-
-@pytest.fixture
-def sheet(tmp_path: Path) -> Write:
-    """Writes a study, SHEET with changes."""
-
-    def write(**changes: Any) -> Path:
-        path = tmp_path / "study.yaml"
-        path.write_text(yaml.safe_dump(SHEET | changes, sort_keys=False), encoding="utf-8")
-        return path
-
-    return write
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
 
 from frugalseg.compress.joint import JointPlan
 from frugalseg.compress.lowrank import LowRankPlan
@@ -37,18 +36,6 @@ SHEET: dict[str, Any] = {
 }
 
 Write = Callable[..., Path]
-
-
-@pytest.fixture
-def sheet(tmp_path: Path) -> Write:
-    """Writes a study, SHEET with changes."""
-
-    def write(**changes: Any) -> Path:
-        path = tmp_path / "study.yaml"
-        path.write_text(yaml.safe_dump(SHEET | changes, sort_keys=False), encoding="utf-8")
-        return path
-
-    return write
 
 
 def job(study: Path, name: str) -> Job:
