@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from frugalseg import __version__
-from frugalseg.serve import catalog, metrics, problems, segmenting
+from frugalseg.serve import catalog, metrics, open_inference, problems, segmenting
 from frugalseg.serve.gate import Gate
 from frugalseg.serve.service import Service, TheService
 
@@ -37,7 +37,7 @@ def create_app(service: Service) -> FastAPI:
     )  # fmt: skip
     app.state.service = service
     problems.install(app)
-    for part in (segmenting, catalog):
+    for part in (segmenting, catalog, open_inference):
         app.include_router(part.router)
     app.add_api_route("/metrics", _metrics, methods=["GET"])
     app.add_api_route("/{path:path}", _page, methods=["GET"], include_in_schema=False)

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
+
 from frugalseg.core.errors import ArtifactError, FrugalsegError
 from frugalseg.runtime.card import model_card
 from frugalseg.runtime.manifest import NAME as MANIFEST
@@ -29,7 +31,7 @@ class Model:
     """An artifact that is open, with one engine for each worker.
 
     Requests hold on to the model that they began with; it ends with the last of them. The version
-    is the start of the network file's SHA-256.
+    is the start of the network file's SHA-256. `native_size` is (height, width) of what it gives.
     """
 
     manifest: Manifest
@@ -38,6 +40,7 @@ class Model:
     content: bytes
     card: str
     segmenters: tuple[Segmenter, ...]
+    native_size: tuple[int, int]
 
     @property
     def name(self) -> str:
@@ -102,6 +105,7 @@ def open_model(path: Path, *, workers: int, threads: int) -> Model:
             content=(folder / file.path).read_bytes(),
             card=_card(folder, segmenters[0].manifest),
             segmenters=segmenters,
+            native_size=_native_size(segmenters[0]),
         )
         _ = model.created
     except (OSError, ValueError) as wrong:
@@ -111,6 +115,14 @@ def open_model(path: Path, *, workers: int, threads: int) -> Model:
     if _signature(folder) != before:
         raise ArtifactError(f"{folder} changes while it is read")
     return model
+
+
+def _native_size(segmenter: Segmenter) -> tuple[int, int]:
+    """Run it once: that tells the size of what it gives, and that it runs at all."""
+    spec = segmenter.input
+    grey_HWC = np.full((*spec.size, spec.channels), 128, np.uint8)
+    height, width = segmenter.native_labels(grey_HWC).shape
+    return height, width
 
 
 def _card(folder: Path, manifest: Manifest) -> str:
