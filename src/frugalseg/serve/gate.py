@@ -108,9 +108,9 @@ class Gate:
                     (b"x-request-id", passage.request_id.encode()),
                     (b"x-content-type-options", b"nosniff"),
                 ]
-                message = {**message, "headers": [*message.get("headers", []), *extra]}
-            else:
-                passage.bytes_out += len(message.get("body", b""))
+                await send({**message, "headers": [*message.get("headers", []), *extra]})
+                return
+            passage.bytes_out += len(message.get("body", b""))
             async with asyncio.timeout(limit_s):
                 await send(message)
 

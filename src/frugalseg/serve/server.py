@@ -33,6 +33,7 @@ def serve(service: Service, told: Callable[[str], None]) -> None:
         create_app(service),
         http=bounded_protocol(limits.headers_s),
         loop="asyncio",
+        proxy_headers=False,
         ws="none",
         lifespan="on",
         log_config=None,
