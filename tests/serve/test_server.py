@@ -153,7 +153,7 @@ def test_an_end_finishes_what_was_accepted(
 
     def ask() -> None:
         connection = http.client.HTTPConnection(running.host, running.port, timeout=60)
-        connection.request("POST", "/v1/segment?size=1000x1000&format=overlay", body)
+        connection.request("POST", "/v1/segment?size=600x600&format=overlay", body)
         answer = connection.getresponse()
         answer.read()
         statuses.append(answer.status)
