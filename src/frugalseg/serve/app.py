@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from frugalseg import __version__
-from frugalseg.serve import catalog, metrics, open_inference, problems, segmenting
+from frugalseg.serve import catalog, metrics, open_inference, openapi, problems, segmenting
 from frugalseg.serve.gate import Gate
 from frugalseg.serve.service import Service, TheService
 
@@ -37,9 +37,10 @@ def create_app(service: Service) -> FastAPI:
     )  # fmt: skip
     app.state.service = service
     problems.install(app)
+    openapi.install(app)
     for part in (segmenting, catalog, open_inference):
         app.include_router(part.router)
-    app.add_api_route("/metrics", _metrics, methods=["GET"])
+    app.add_api_route("/metrics", _metrics, responses=openapi.answers("text/plain"))
     for name in ("", *service.page.files):  # each by itself: no path of a client is ever joined
         app.add_route(f"/{name}", _page, methods=["GET"], include_in_schema=False)
     app.add_middleware(Gate, service=service)

@@ -16,10 +16,12 @@ from starlette.responses import Response
 from frugalseg.core.errors import DataError
 from frugalseg.serve.answers import Answer, answer
 from frugalseg.serve.bodies import Part, held_body, image_parts, is_multipart
+from frugalseg.serve.openapi import ONE_FORMATS, ONE_PICTURE, PICTURES, segmented
 from frugalseg.serve.problems import ProblemError, of_picture
+from frugalseg.serve.schemas import Batch, Segmented
 from frugalseg.serve.service import Service, TheService
 from frugalseg.serve.shelf import Model
-from frugalseg.serve.wishes import MEDIA_TYPES, TheWish, Wish, query_parameters
+from frugalseg.serve.wishes import MEDIA_TYPES, TheWish, Wish
 from frugalseg.serve.workers import Done, Job
 
 SUFFIXES = {"ids": ".png", "color": ".png", "overlay": ".png", "npz": ".npz"}
@@ -27,7 +29,7 @@ SUFFIXES = {"ids": ".png", "color": ".png", "overlay": ".png", "npz": ".npz"}
 router = APIRouter()
 
 
-@router.post("/v1/segment", openapi_extra={"parameters": query_parameters()})
+@router.post("/v1/segment", openapi_extra=ONE_PICTURE, **segmented(Segmented, *ONE_FORMATS))
 async def segment(request: Request, service: TheService, wish: TheWish) -> Response:
     """Segment one picture: the body itself, or the part `image` of a multipart body."""
     wish = wish.negotiated(request.headers.get("accept"))
@@ -50,7 +52,7 @@ async def segment(request: Request, service: TheService, wish: TheWish) -> Respo
     )
 
 
-@router.post("/v1/segment/batch", openapi_extra={"parameters": query_parameters()})
+@router.post("/v1/segment/batch", openapi_extra=PICTURES, **segmented(Batch, "application/zip"))
 async def segment_batch(request: Request, service: TheService, wish: TheWish) -> Response:
     """Segment several pictures, parts named `image`; one that is bad is a problem of its own."""
     wish = wish if wish.format else wish.model_copy(update={"format": "json"})

@@ -129,7 +129,7 @@ def query_parameters() -> list[dict[str, Any]]:
             "in": "query",
             "required": False,
             "description": schema.pop("description"),
-            "schema": schema,
+            "schema": {**schema, **next(iter(schema.pop("anyOf", [{}])))},
         }
         for name, schema in properties.items()
     ]
