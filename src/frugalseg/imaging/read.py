@@ -21,7 +21,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from frugalseg.core.errors import DataError
+from frugalseg.core.errors import DataError, TooLargeError, UnknownFormatError
 
 MAX_PIXELS = 64_000_000
 MAX_SIDE = 16_384
@@ -168,7 +168,7 @@ def _header(source: Source, stream: BinaryIO, max_pixels: int) -> tuple[ImageFil
     plugin = _plugin(start)
     if plugin is None:
         kind = "empty file" if not start else "not a JPEG, PNG, BMP or WebP picture"
-        raise _refusal(source, kind)
+        raise _refusal(source, kind, UnknownFormatError)
     image = _decoded(source, lambda: plugin(stream))
     _check_size(source, image, max_pixels)
     return image, start[_PNG_BIT_DEPTH_AT] if plugin is PngImageFile else None
@@ -190,9 +190,11 @@ def _check_size(source: Source, image: ImageFile, max_pixels: int) -> None:
     width, height = image.size
     size = f"{width:,} x {height:,} px"
     if width * height > max_pixels:
-        raise _refusal(source, f"{size} is more than {max_pixels:,} pixels; make it smaller")
+        reason = f"{size} is more than {max_pixels:,} pixels; make it smaller"
+        raise _refusal(source, reason, TooLargeError)
     if max(width, height) > MAX_SIDE:
-        raise _refusal(source, f"{size} has a side over {MAX_SIDE:,}; make it smaller")
+        reason = f"{size} has a side over {MAX_SIDE:,}; make it smaller"
+        raise _refusal(source, reason, TooLargeError)
     if max(width, height) > MAX_RATIO * min(width, height):
         raise _refusal(source, f"{size} is more than {MAX_RATIO} times longer than wide; cut it up")
 
@@ -227,6 +229,6 @@ def _as_rgb(image: Image) -> Image:
     return image.convert("RGBA").convert("RGB") if "P" in image.mode else image.convert("RGB")
 
 
-def _refusal(source: Source, reason: str) -> DataError:
+def _refusal(source: Source, reason: str, kind: type[DataError] = DataError) -> DataError:
     name = source if isinstance(source, Path) else "picture"
-    return DataError(f"{name}: {reason}")
+    return kind(f"{name}: {reason}")
