@@ -6,7 +6,7 @@
 const CACHE = "frugalseg-1";
 
 const KEPT = [
-  "./", "assets/app.js", "assets/app.webmanifest", "assets/browser.js", "assets/camera.js",
+  "./", "index.html", "assets/app.js", "assets/app.webmanifest", "assets/browser.js", "assets/camera.js",
   "assets/engine.js", "assets/engine/litert_wasm_compat_internal.js",
   "assets/engine/litert_wasm_compat_internal.wasm", "assets/gallery.js", "assets/icon.svg",
   "assets/intake.js", "assets/legend.js", "assets/offline.js", "assets/page.js",
@@ -16,23 +16,25 @@ const KEPT = [
 ];
 
 /** @type {any} */
-const scope = self;
+const lifetime = self;
 
-scope.addEventListener("install", (/** @type {any} */ event) => {
+lifetime.addEventListener("install", (/** @type {any} */ event) => {
   event.waitUntil(install());
 });
 
-scope.addEventListener("activate", (/** @type {any} */ event) => {
+lifetime.addEventListener("activate", (/** @type {any} */ event) => {
   event.waitUntil(activate());
 });
 
-scope.addEventListener("message", (/** @type {any} */ event) => {
-  event.waitUntil(keep(event.data.keep));
+lifetime.addEventListener("message", (/** @type {any} */ event) => {
+  // One by one: what cannot be had without a key, say, must not keep out the others.
+  const one = (/** @type {string} */ address) => keep([address]);
+  event.waitUntil(Promise.allSettled(event.data.keep.map(one)));
 });
 
-scope.addEventListener("fetch", (/** @type {any} */ event) => {
+lifetime.addEventListener("fetch", (/** @type {any} */ event) => {
   const { request } = event;
-  const mine = request.url.startsWith(scope.registration.scope);
+  const mine = request.url.startsWith(lifetime.registration.scope);
   if (request.method === "GET" && mine) event.respondWith(answer(request));
 });
 
@@ -41,12 +43,12 @@ async function install() {
   const cache = await caches.open(CACHE);
   const { samples } = await (await cache.match("samples/index.json"))?.json() ?? { samples: [] };
   await keep(samples.map((/** @type {{ file: string }} */ { file }) => `samples/${file}`));
-  await scope.skipWaiting();
+  await lifetime.skipWaiting();
 }
 
 async function activate() {
   for (const name of await caches.keys()) if (name !== CACHE) await caches.delete(name);
-  await scope.clients.claim();
+  await lifetime.clients.claim();
 }
 
 /** @param {string[]} addresses */

@@ -15,12 +15,16 @@ import { alertProblem, byId, download, speak } from "./page.js";
 import { decodeLabels, decodePicture, renderOverlay } from "./picture.js";
 import { countLabels } from "./pixels.js";
 import { problemText } from "./problem.js";
-import { loadModels, segmentOnServer } from "./server.js";
+import {
+  isStatic, loadModels, loadNetwork, modelsAddress, segmentOnServer,
+} from "./server.js";
 import { addItems, allItems, removeItem, repeatItem, startSession } from "./session.js";
 import { startTheme } from "./theme.js";
-import { describe, opacityNow, repaint, say, showLabels, showPicture, startView } from "./view.js";
+import {
+  describe, opacityNow, repaint, say, showLabels, showNothing, showPicture, startView,
+} from "./view.js";
 
-/** @import { Answer, Item, Model, Place } from "./types.js" */
+/** @import { Answer, Item, Model, Place, Wish } from "./types.js" */
 
 /** @type {Model[]} */
 let models = [];
@@ -55,15 +59,21 @@ function askKey() {
   });
 }
 
+/** @param {Model} wanted */
+function load(wanted) {
+  return loadNetwork(wanted, askKey);
+}
+
 /**
  * @param {Blob} file
+ * @param {Wish} wish
  * @returns {Promise<Answer>}
  */
-async function segment(file) {
-  if (place === "server") return segmentOnServer(model, file, askKey);
+async function segment(file, wish) {
+  if (wish.place === "server") return segmentOnServer(wish.model, file, askKey);
   const picture = await decodePicture(file);
   try {
-    return await segmentHere(model, picture);
+    return await segmentHere(wish.model, picture, load);
   } finally {
     picture.close();
   }
@@ -74,6 +84,13 @@ function showDesk(busy) {
   byId("welcome").hidden = busy;
   byId("desk").hidden = !busy;
   byId("panel").hidden = !busy;
+}
+
+/** @param {boolean} allowed  Whether there is a result to download. */
+function allowSaving(allowed) {
+  for (const button of document.querySelectorAll('[data-do^="save"]')) {
+    /** @type {HTMLButtonElement} */ (button).disabled = !allowed;
+  }
 }
 
 /** @param {ImageBitmap | null} next */
@@ -101,9 +118,11 @@ async function open(item) {
 /** @param {Item} item  Draws it as far as it is. */
 async function show(item) {
   showNumbers(item.result);
+  allowSaving(item.result !== null);
   describe(`${item.name}: ${item.problem?.title ?? item.state}`);
   if (item.problem !== null) {
-    say(item.problem.title, item.problem.detail, true);
+    showNothing();
+    say(`${item.name}: ${item.problem.title}`, item.problem.detail, true);
     return;
   }
   try {
@@ -167,6 +186,7 @@ async function beginCamera() {
   current = null;
   markCard(null);
   showDesk(true);
+  allowSaving(false);
   say("");
   describe("The camera's picture, live");
   byId("rate").textContent = "starting …";
@@ -187,7 +207,7 @@ async function onFrame(frame) {
   const asked = performance.now();
   const answer = place === "server"
     ? await segmentOnServer(model, await encodeFrame(frame), askKey)
-    : await segmentHere(model, frame);
+    : await segmentHere(model, frame, load);
   if (!cameraRuns()) return frame.close();
   replaceBitmap(frame);
   showLabels({ picture: frame, map: answer, classes: model.labels }, hiddenClasses());
@@ -241,7 +261,7 @@ function onWish() {
   byId("where-note").textContent = place === "browser"
     ? "Pictures stay on this device: the network runs in this browser."
     : "Pictures are sent to the server that gave you this page, and are not kept there.";
-  if (place === "browser") prepare(model).catch(tell);
+  if (place === "browser") prepare(model, load).catch(tell);
   if (current !== null) repeatItem(current);
 }
 
@@ -254,7 +274,7 @@ function choose(chosen) {
   here.disabled = !runsHere(model);
   here.title = here.disabled ? "Only LiteRT networks run in a browser" : "";
   if (here.disabled && place === "browser") setPlace("server");
-  keepForOffline([model.links.file]);
+  keepForOffline([modelsAddress(), model.links.file]);
   onWish();
 }
 
@@ -265,8 +285,7 @@ function setPlace(wanted) {
   /** @type {HTMLInputElement} */ (input).checked = true;
 }
 
-/** @param {boolean} isStatic */
-function offerModels(isStatic) {
+function offerModels() {
   const select = /** @type {HTMLSelectElement} */ (byId("model"));
   select.replaceChildren(...models.map(({ name, version }, at) => {
     const twice = models.filter((each) => each.name === name).length > 1;
@@ -274,8 +293,8 @@ function offerModels(isStatic) {
   }));
   select.addEventListener("change", () => choose(models[Number(select.value)]));
   byId("model-field").hidden = models.length < 2;
-  byId("place").hidden = isStatic;
-  if (isStatic) place = "browser";
+  byId("place").hidden = isStatic();
+  if (isStatic() || !navigator.onLine) setPlace("browser");
   byId("place").addEventListener("change", (event) => {
     place = /** @type {Place} */ (/** @type {HTMLInputElement} */ (event.target).value);
     onWish();
@@ -284,9 +303,8 @@ function offerModels(isStatic) {
 
 async function start() {
   startTheme();
-  const loaded = await loadModels(askKey);
-  models = loaded.models;
-  startSession(() => ({ model, place, segment }), onItem);
+  models = await loadModels(askKey);
+  startSession({ wish: () => ({ model, place }), segment, changed: onItem });
   startGallery({ open: (item) => void open(item), remove });
   startLegend(() => repaint(hiddenClasses()));
   startView((label, aloud) => {
@@ -299,7 +317,7 @@ async function start() {
     const action = actions[/** @type {HTMLElement | null} */ (button)?.dataset.do ?? ""];
     if (action !== undefined) void Promise.resolve(action()).catch(tell);
   });
-  offerModels(loaded.isStatic);
+  offerModels();
   choose(models[0]);
   await startSamples(take);
 }

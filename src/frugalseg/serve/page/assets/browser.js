@@ -12,6 +12,9 @@ const waiting = new Map();
 /** @type {Worker | null} */
 let worker = null;
 
+/** @type {{ sha256: string, ready: Promise<unknown> } | null} */
+let opened = null;
+
 let asked = 0;
 
 /** @param {Model} model */
@@ -32,6 +35,7 @@ function started() {
     event.preventDefault();
     fresh.terminate();
     worker = null;
+    opened = null;
     const detail = event.message || "Reload the page, or compute on the server.";
     for (const { reject } of waiting.values()) {
       reject(new Problem("The engine of this page does not run here", detail));
@@ -42,28 +46,36 @@ function started() {
 }
 
 /**
- * @param {Model} model
- * @param {ImageBitmap | null} picture
+ * @param {{ model: Model, file?: ArrayBuffer, picture?: ImageBitmap }} what
  * @returns {Promise<Answer>}
  */
-function post(model, picture) {
+function post(what) {
   worker ??= started();
   const to = worker;
   const id = asked++;
   return new Promise((resolve, reject) => {
     waiting.set(id, { resolve, reject });
-    to.postMessage({ id, model, picture });
+    to.postMessage({ id, ...what }, what.file === undefined ? [] : [what.file]);
   });
 }
 
 /**
- * Load the engine and a network, so that the first picture need not wait for them.
+ * Load the engine and a network, unless that is done already.
  *
  * @param {Model} model
+ * @param {(model: Model) => Promise<ArrayBuffer>} load  Called for the network's file.
  * @returns {Promise<unknown>}
  */
-export function prepare(model) {
-  return post(model, null);
+export function prepare(model, load) {
+  if (opened?.sha256 !== model.sha256) {
+    const ready = load(model).then((file) => post({ model, file }));
+    opened = { sha256: model.sha256, ready };
+    const mine = opened;
+    ready.catch(() => {
+      if (opened === mine) opened = null; // so that it can be tried again
+    });
+  }
+  return opened.ready;
 }
 
 /**
@@ -71,8 +83,10 @@ export function prepare(model) {
  *
  * @param {Model} model
  * @param {ImageBitmap} picture
+ * @param {(model: Model) => Promise<ArrayBuffer>} load
  * @returns {Promise<Answer>}
  */
-export function segmentHere(model, picture) {
-  return post(model, picture);
+export async function segmentHere(model, picture, load) {
+  await prepare(model, load);
+  return post({ model, picture });
 }

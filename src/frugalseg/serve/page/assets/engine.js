@@ -27,10 +27,12 @@ import { Problem } from "./problem.js";
  * @typedef {object} NetworkModel
  * @property {(signature: number, at: number) => TensorType} getInputTensorType
  * @property {(signature: number, at: number) => TensorType} getOutputTensorType
+ * @property {() => void} delete
  *
  * @typedef {object} Runtime  What the factory of LiteRT's script returns.
  * @property {Uint8Array} HEAPU8  Another one after memory has grown.
  * @property {(bytes: number) => number} _malloc
+ * @property {(at: number) => void} _free
  * @property {() => void} setupLogging
  * @property {{ create: (gpu: null) => object }} LiteRtEnvironment
  * @property {(environment: object, at: number, bytes: number) => NetworkModel} loadModel
@@ -39,7 +41,9 @@ import { Problem } from "./problem.js";
  * @property {{ HOST_MEMORY: unknown }} LiteRtTensorBufferType
  * @property {{ READ: unknown, WRITE: unknown }} LiteRtTensorBufferLockMode
  *
- * @typedef {{ run: (signature: number, inputs: TensorBuffer[]) => TensorBuffer[] | Promise<TensorBuffer[]> }} CompiledModel
+ * @typedef {object} CompiledModel
+ * @property {(signature: number, inputs: TensorBuffer[]) => TensorBuffer[] | Promise<TensorBuffer[]>} run
+ * @property {() => void} delete
  *
  * @typedef {{ element: number, shape: number[] }} Tensor
  *
@@ -47,6 +51,7 @@ import { Problem } from "./problem.js";
  * @property {Tensor} takes
  * @property {Tensor} gives
  * @property {(pixels: Uint8Array) => Promise<Uint8Array>} run  Pixels in, the bytes of the output.
+ * @property {() => void} close  Frees its memory.
  */
 
 /** LiteRT's numbers for the types of elements that our files have. */
@@ -90,7 +95,12 @@ export async function openNetwork(runtime, file) {
     return bytes;
   }
 
-  return { takes, gives, run };
+  function close() {
+    for (const each of [input, compiled, model]) each.delete();
+    runtime._free(at);
+  }
+
+  return { takes, gives, run, close };
 }
 
 /**

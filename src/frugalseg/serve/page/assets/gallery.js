@@ -67,7 +67,12 @@ export function markCard(item) {
     if (each === item) open.setAttribute("aria-current", "true");
     else open.removeAttribute("aria-current");
   }
-  if (item !== null) cards.get(item)?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  const card = item === null ? undefined : cards.get(item);
+  if (card === undefined) return;
+  const strip = byId("gallery"); // `scrollIntoView` would move the page too
+  const [left, right] = [card.offsetLeft, card.offsetLeft + card.offsetWidth];
+  if (left < strip.scrollLeft) strip.scrollLeft = left;
+  else if (right > strip.scrollLeft + strip.clientWidth) strip.scrollLeft = right - strip.clientWidth;
 }
 
 /** @param {readonly Item[]} items */

@@ -130,6 +130,7 @@ export function showTiming(result) {
       ["Computed", result.place === "server" ? "on the server" : "in this browser"]
     ),
   ];
+  byId("timing-section").hidden = result === null;
   byId("timing").replaceChildren(...entries(rows));
 }
 

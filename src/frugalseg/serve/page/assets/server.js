@@ -37,16 +37,35 @@ async function ask(address, options, askKey) {
 
 /**
  * @param {() => Promise<string | null>} askKey
- * @returns {Promise<{ models: Model[], isStatic: boolean }>} The networks, the default one first.
+ * @returns {Promise<Model[]>} The networks, the default one first.
  */
 export async function loadModels(askKey) {
+  const response = await ask(modelsAddress(), {}, askKey);
+  if (!response.ok) throw await problemOf(response);
+  return (await response.json()).models;
+}
+
+/** @returns {string} Where the networks are listed. */
+export function modelsAddress() {
   /** @type {HTMLMetaElement | null} */
   const meta = document.querySelector('meta[name="frugalseg-models"]');
-  const address = meta?.content ?? "v1/models";
-  const response = await ask(address, {}, askKey);
+  return meta?.content ?? "v1/models";
+}
+
+/** Whether this is a folder of files, with no service behind it. */
+export function isStatic() {
+  return modelsAddress().endsWith(".json");
+}
+
+/**
+ * @param {Model} model
+ * @param {() => Promise<string | null>} askKey
+ * @returns {Promise<ArrayBuffer>} The network's file.
+ */
+export async function loadNetwork(model, askKey) {
+  const response = await ask(model.links.file, {}, askKey);
   if (!response.ok) throw await problemOf(response);
-  const { models } = await response.json();
-  return { models, isStatic: address.endsWith(".json") };
+  return response.arrayBuffer();
 }
 
 /**

@@ -5,13 +5,13 @@ import { decodePicture, thumbnailOf } from "./picture.js";
 import { encodeLabels } from "./png.js";
 import { problemText } from "./problem.js";
 
-/** @import { Answer, Item, Model, Place, Result } from "./types.js" */
+/** @import { Answer, Item, Result, Wish } from "./types.js" */
 
 /**
- * @typedef {object} Wish  How pictures are segmented at the moment.
- * @property {Model} model
- * @property {Place} place
- * @property {(file: Blob) => Promise<Answer>} segment
+ * @typedef {object} Means
+ * @property {() => Wish} wish  Asked before each picture.
+ * @property {(file: Blob, wish: Wish) => Promise<Answer>} segment
+ * @property {(item: Item) => void} changed  Called after an item has changed.
  */
 
 const LANES = { server: 2, browser: 1 };
@@ -22,19 +22,12 @@ const items = [];
 let made = 0;
 let working = 0;
 
-/** @type {() => Wish} */
-let wishNow;
+/** @type {Means} */
+let means;
 
-/** @type {(item: Item) => void} */
-let onChange = () => undefined;
-
-/**
- * @param {() => Wish} wish  Asked before each picture.
- * @param {(item: Item) => void} changed  Called after an item has changed.
- */
-export function startSession(wish, changed) {
-  wishNow = wish;
-  onChange = changed;
+/** @param {Means} given */
+export function startSession(given) {
+  means = given;
 }
 
 /** @returns {readonly Item[]} */
@@ -52,7 +45,7 @@ export function addItems(files) {
     result: null, problem: null,
   }));
   items.push(...fresh);
-  fresh.forEach(onChange);
+  fresh.forEach(means.changed);
   pump();
   return fresh;
 }
@@ -68,13 +61,13 @@ export function removeItem(item) {
 export function repeatItem(item) {
   if (item.state === "working" || item.state === "waiting") return;
   item.state = "waiting";
-  onChange(item);
+  means.changed(item);
   pump();
 }
 
 function pump() {
   for (const item of items) {
-    if (working >= LANES[wishNow().place]) return;
+    if (working >= LANES[means.wish().place]) return;
     if (item.state === "waiting") void work(item);
   }
 }
@@ -84,9 +77,9 @@ async function work(item) {
   working++;
   item.state = "working";
   item.problem = null;
-  onChange(item);
+  means.changed(item);
   try {
-    item.result = await resultOf(item, wishNow());
+    item.result = await resultOf(item, means.wish());
     item.state = "done";
   } catch (thrown) {
     item.result = null;
@@ -94,7 +87,7 @@ async function work(item) {
     item.state = "failed";
   }
   working--;
-  onChange(item);
+  means.changed(item);
   pump();
 }
 
@@ -103,15 +96,15 @@ async function work(item) {
  * @param {Wish} wish
  * @returns {Promise<Result>}
  */
-async function resultOf(item, { model, place, segment }) {
+async function resultOf(item, wish) {
   const asked = performance.now();
-  const answer = await segment(item.file);
+  const answer = await means.segment(item.file, wish);
   const total = performance.now() - asked;
   if (item.thumbnail === "") await addThumbnail(item);
   const { labels, width, height, phases } = answer;
   return {
-    mask: await encodeLabels(answer), width, height, phases, total, place, model,
-    counts: countLabels(labels, model.labels.length),
+    ...wish, mask: await encodeLabels(answer), width, height, phases, total,
+    counts: countLabels(labels, wish.model.labels.length),
   };
 }
 

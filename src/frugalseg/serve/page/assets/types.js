@@ -31,6 +31,8 @@
  *
  * @typedef {"server" | "browser"} Place  Where a picture is segmented.
  *
+ * @typedef {{ model: Model, place: Place }} Wish  How pictures are segmented at the moment.
+ *
  * @typedef {object} Result  What is kept of an answer.
  * @property {Blob} mask  Class ids as an 8-bit PNG.
  * @property {number} width

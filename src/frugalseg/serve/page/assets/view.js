@@ -1,7 +1,7 @@
 /** The stage: picture, mask and map; three ways to compare them; the class under the pointer. */
 
 import { paintLabels } from "./picture.js";
-import { byId } from "./page.js";
+import { byId, make } from "./page.js";
 
 /** @import { Label, LabelMap } from "./types.js" */
 
@@ -55,6 +55,7 @@ export function startView(told) {
 function setMode(mode) {
   stage.dataset.mode = mode;
   byId("swipe-field").hidden = mode !== "swipe";
+  byId("opacity-field").hidden = mode === "side";
 }
 
 /** @param {number} percent */
@@ -87,9 +88,17 @@ function fit(canvas, size) {
   return /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
 }
 
+/** Take everything off the stage. */
+export function showNothing() {
+  stage.classList.add("empty");
+  shown = null;
+  unprobe();
+}
+
 /** @param {ImageBitmap} picture  Drawn alone: its labels are still to come. */
 export function showPicture(picture) {
   const size = canvasSize(picture);
+  stage.classList.remove("empty");
   stage.style.setProperty("--shape", String(picture.width / picture.height));
   fit(pictureCanvas, size).drawImage(picture, 0, 0, size.width, size.height);
   for (const canvas of [maskCanvas, mapCanvas]) {
@@ -105,6 +114,7 @@ export function showPicture(picture) {
  */
 export function showLabels(what, hidden) {
   const size = canvasSize(what.map);
+  stage.classList.remove("empty");
   stage.style.setProperty("--shape", String(what.map.width / what.map.height));
   fit(pictureCanvas, size).drawImage(what.picture, 0, 0, size.width, size.height);
   shown = what;
@@ -129,11 +139,8 @@ export function repaint(hidden) {
 export function say(title, detail = "", failed = false) {
   note.hidden = title === "";
   note.classList.toggle("failed", failed);
-  const strong = document.createElement("strong");
-  strong.textContent = title;
-  const text = document.createElement("p");
-  text.textContent = detail;
-  note.replaceChildren(strong, ...(detail === "" ? [] : [text]));
+  const text = detail === "" ? [] : [make("p", "", detail)];
+  note.replaceChildren(make("strong", "", title), ...text);
 }
 
 /** @param {string} label */
@@ -218,8 +225,7 @@ function unprobe() {
  * @returns {HTMLElement} A field of its colour.
  */
 export function swatch({ color }) {
-  const field = document.createElement("span");
-  field.className = "swatch";
+  const field = make("span", "swatch");
   field.style.setProperty("--swatch", color);
   return field;
 }

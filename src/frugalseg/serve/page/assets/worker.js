@@ -3,8 +3,8 @@
  * modules come by `import()`.
  */
 
-/** @import { Model, Phase } from "./types.js" */
-/** @import { Network, Runtime } from "./engine.js" */
+/** @import { Answer, Model, Phase } from "./types.js" */
+/** @import { Network, Runtime, Tensor } from "./engine.js" */
 
 const ENGINE = "engine/litert_wasm_compat_internal";
 
@@ -14,8 +14,11 @@ const scope = self;
 /** @type {Promise<Runtime> | null} */
 let runtime = null;
 
-/** @type {{ sha256: string, network: Promise<Network> } | null} */
-let opened = null;
+/** @type {Network | null} */
+let network = null;
+
+/** What was asked before: one thing is done after the other. */
+let before = Promise.resolve();
 
 /** @returns {Promise<Runtime>} */
 function startEngine() {
@@ -27,19 +30,20 @@ function startEngine() {
 
 /**
  * @param {Model} model
- * @returns {Promise<Network>}
+ * @param {ArrayBuffer} content
  */
-async function open(model) {
+async function open(model, content) {
   const { openNetwork } = await import("./engine.js");
-  const { Problem, problemOf } = await import("./problem.js");
-  const response = await fetch(new URL(`../${model.links.file}`, scope.location));
-  if (!response.ok) throw await problemOf(response);
-  const file = new Uint8Array(await response.arrayBuffer());
-  if ((await sha256(file)) !== model.sha256) {
+  const { Problem } = await import("./problem.js");
+  const file = new Uint8Array(content);
+  const hash = await sha256(file);
+  if (hash !== null && hash !== model.sha256) {
     throw new Problem("The network's file is damaged", "Its hash is not the one that was told.");
   }
   runtime ??= startEngine();
-  return openNetwork(await runtime, file);
+  network?.close();
+  network = null;
+  network = await openNetwork(await runtime, file);
 }
 
 /**
@@ -55,13 +59,12 @@ async function sha256(bytes) {
 /**
  * @param {Model} model
  * @param {ImageBitmap} picture
+ * @returns {Promise<Answer>}
  */
 async function segment(model, picture) {
-  const network = await opened?.network;
-  if (network === undefined) throw new Error("no network is open");
+  if (network === null) throw new Error("no network is open");
   const { pixelsOf } = await import("./picture.js");
-  const pixels = await import("./pixels.js");
-  const { asLabels, asScores } = await import("./engine.js");
+  const { asChannels, resizePicture } = await import("./pixels.js");
   const { width, height } = picture;
   const size = model.input;
   /** @type {Phase[]} */
@@ -74,35 +77,46 @@ async function segment(model, picture) {
 
   const raw = pixelsOf(picture);
   picture.close();
-  const small = pixels.resizePicture(raw, width, height, size.width, size.height);
-  const input = pixels.asChannels(small, size.channels);
+  const small = resizePicture(raw, width, height, size.width, size.height);
+  const input = asChannels(small, size.channels);
   done("resize");
   const output = await network.run(input);
   done("infer");
-  const [, rows, columns, classes] = network.gives.shape;
-  const labels = model.output === "ids"
-    ? pixels.resizeLabels(asLabels(network.gives, output), columns, rows, width, height)
-    : pixels.labelsAt(
-        asScores(network.gives, output), { width: columns, height: rows, classes }, width, height,
-      );
+  const labels = await labelsOf(model, network.gives, output, { width, height });
   done("labels");
   return { labels, width, height, phases };
 }
 
-/** @param {MessageEvent} event */
-scope.onmessage = async ({ data: { id, model, picture } }) => {
+/**
+ * @param {Model} model
+ * @param {Tensor} tensor
+ * @param {Uint8Array} output
+ * @param {{ width: number, height: number }} size
+ */
+async function labelsOf(model, tensor, output, { width, height }) {
+  const { labelsAt, resizeLabels } = await import("./pixels.js");
+  const { asLabels, asScores } = await import("./engine.js");
+  const [, rows, columns, classes] = tensor.shape;
+  if (model.output === "ids") {
+    return resizeLabels(asLabels(tensor, output), columns, rows, width, height);
+  }
+  const native = { width: columns, height: rows, classes };
+  return labelsAt(asScores(tensor, output), native, width, height);
+}
+
+/** @param {{ id: number, model: Model, file?: ArrayBuffer, picture?: ImageBitmap }} asked */
+async function perform({ id, model, file, picture }) {
   try {
-    if (opened?.sha256 !== model.sha256) opened = { sha256: model.sha256, network: open(model) };
-    await opened?.network;
-    if (picture === null) {
-      scope.postMessage({ id, answer: null });
-      return;
-    }
-    const answer = await segment(model, picture);
-    scope.postMessage({ id, answer }, [answer.labels.buffer]);
+    if (file !== undefined) await open(model, file);
+    const given = picture === undefined ? null : await segment(model, picture);
+    scope.postMessage({ id, answer: given }, given === null ? [] : [given.labels.buffer]);
   } catch (thrown) {
-    opened = null;
     const { problemText } = await import("./problem.js");
     scope.postMessage({ id, problem: problemText(thrown) });
   }
+}
+
+/** @param {MessageEvent} event */
+scope.onmessage = ({ data }) => {
+  before = before.then(() => perform(data));
 };
