@@ -53,11 +53,13 @@ def body(picture: Path) -> bytes:
 class Running:
     """A service in a process of its own: its address, its log, its end."""
 
-    def __init__(self, arguments: list[str]) -> None:
+    def __init__(self, arguments: list[str], log: Path) -> None:
+        self.log = log
         command = [sys.executable, "-m", "frugalseg", "serve", "--port", "0", *arguments]
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        with log.open("wb") as stream:  # a pipe that nobody reads would fill
+            self.process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=stream, text=True
+            )
         assert self.process.stdout is not None
         told = self.process.stdout.readline()
         self.address = told.removeprefix("serving at ").strip()
@@ -71,8 +73,9 @@ class Running:
     def end(self) -> tuple[int, list[dict[str, Any]]]:
         """Ask it to end; return the exit code and the events of its log."""
         self.process.send_signal(signal.SIGTERM)
-        _, log = self.process.communicate(timeout=60)
-        return self.process.returncode, [json.loads(line) for line in log.splitlines()]
+        self.process.communicate(timeout=60)
+        lines = self.log.read_text(encoding="utf-8").splitlines()
+        return self.process.returncode, [json.loads(line) for line in lines]
 
 
 Serve = Callable[..., Running]
@@ -84,10 +87,11 @@ def serve(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
     running: list[Running] = []
 
     def begin(*artifacts: Path, **settings: Any) -> Running:
-        config = tmp_path_factory.mktemp("serve") / "serve.yaml"
+        folder = tmp_path_factory.mktemp("serve")
+        config = folder / "serve.yaml"
         config.write_text(yaml.safe_dump({"workers": 1, **settings}), encoding="utf-8")
         paths = [str(path) for path in artifacts or (golden,)]
-        running.append(Running([*paths, "--config", str(config)]))
+        running.append(Running([*paths, "--config", str(config)], folder / "log"))
         return running[-1]
 
     yield begin

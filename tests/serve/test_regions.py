@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from frugalseg.serve.outlines import polygons
-from frugalseg.serve.regions import compressed_rle, find_regions
+from frugalseg.serve.regions import TooRaggedError, compressed_rle, find_regions
 
 SIZES = [(1, 1), (1, 7), (7, 1), (5, 6), (24, 17)]
 
@@ -89,3 +89,9 @@ def test_a_mean_is_over_the_pixels_of_its_region() -> None:
     labels_HW = np.array([[0, 0, 1], [0, 1, 1]], np.uint8)
     values_HW = np.array([[1, 2, 9], [3, 5, 1]], np.float32)
     assert find_regions(labels_HW).means(values_HW).tolist() == [2.0, 5.0]
+
+
+def test_a_map_of_more_runs_than_are_looked_at_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("frugalseg.serve.regions.MOST_RUNS", 3)
+    with pytest.raises(TooRaggedError, match="4 runs"):
+        find_regions(np.eye(2, dtype=np.uint8))

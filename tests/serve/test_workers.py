@@ -62,7 +62,7 @@ def test_what_has_no_room_is_refused_whole_and_at_once(workers: Workers) -> None
 
 
 def test_what_was_not_begun_when_its_client_went_is_never_done(workers: Workers) -> None:
-    done = []
+    done: list[int] = []
 
     async def ask() -> None:
         held = Held()

@@ -16,9 +16,14 @@ from frugalseg.imaging.draw import color_table, overlay
 from frugalseg.imaging.read import read_image
 from frugalseg.imaging.resize import labels_at, resize_image, resize_labels
 from frugalseg.runtime.segmenter import Segmenter
-from frugalseg.serve.outlines import TooRaggedError, polygons
+from frugalseg.serve.outlines import polygons
 from frugalseg.serve.problems import ProblemError
-from frugalseg.serve.regions import Regions, compressed_rle, find_regions
+from frugalseg.serve.regions import (
+    Regions,
+    TooRaggedError,
+    compressed_rle,
+    find_regions,
+)
 from frugalseg.serve.shelf import Model
 from frugalseg.serve.wishes import Wish
 
@@ -149,20 +154,35 @@ def _regions(
     """Describe the regions, the largest first; those of the background are left out."""
     if wish.regions == "none":
         return {"regions": [], "regions_left_out": 0}
+    try:
+        return _listed(model, labels_HW, sure_HW, wish.regions)
+    except TooRaggedError as wrong:
+        raise ProblemError(
+            422, f"the labels are too ragged ({wrong}): ask for a smaller size, or for rle",
+            name="too-ragged",
+        ) from wrong  # fmt: skip
+
+
+def _listed(
+    model: Model,
+    labels_HW: NDArray[np.uint8],
+    sure_HW: NDArray[np.float32] | None,
+    kind: str,
+) -> dict[str, Any]:
     found = find_regions(labels_HW)
     background = model.segmenters[0].labels.background
     wanted = np.flatnonzero(found.classes != background) if background is not None else None
     every = np.arange(len(found.classes)) if wanted is None else wanted
     chosen = every[np.argsort(-found.pixels[every], kind="stable")][:MOST_REGIONS]
     means = None if sure_HW is None else found.means(sure_HW)
-    shapes = _shapes(found, chosen, wish.regions)
+    shapes = _shapes(found, chosen, kind)
     listed = [
         {
             "class": int(found.classes[number]),
             "bbox": found.boxes[number].tolist(),
             "pixels": int(found.pixels[number]),
             "score": None if means is None else float(means[number]),
-            wish.regions: shape,
+            kind: shape,
         }
         for number, shape in zip(chosen, shapes, strict=True)
     ]
@@ -174,13 +194,7 @@ def _shapes(found: Regions, chosen: NDArray[np.intp], kind: str) -> list[Any]:
         return [
             compressed_rle(starts, stops, found.size) for starts, stops in found.runs_of(chosen)
         ]
-    try:
-        return list(polygons(found, chosen))
-    except TooRaggedError as wrong:
-        raise ProblemError(
-            422, f"the outlines are too ragged ({wrong}): ask for regions=rle or a smaller size",
-            name="too-ragged",
-        ) from wrong  # fmt: skip
+    return list(polygons(found, chosen))
 
 
 def _encoded(model: Model, found: Labelled, wish: Wish) -> bytes:

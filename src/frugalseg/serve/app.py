@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from frugalseg import __version__
-from frugalseg.serve import catalog, metrics, open_inference, problems, segmenting
+from frugalseg.serve import catalog, metrics, open_inference, openapi, problems, segmenting
 from frugalseg.serve.gate import Gate
 from frugalseg.serve.service import Service, TheService
 
@@ -37,10 +37,12 @@ def create_app(service: Service) -> FastAPI:
     )  # fmt: skip
     app.state.service = service
     problems.install(app)
+    openapi.install(app)
     for part in (segmenting, catalog, open_inference):
         app.include_router(part.router)
-    app.add_api_route("/metrics", _metrics, methods=["GET"])
-    app.add_api_route("/{path:path}", _page, methods=["GET"], include_in_schema=False)
+    app.add_api_route("/metrics", _metrics, responses=openapi.answers("text/plain"))
+    for name in ("", *service.page.files):  # each by itself: no path of a client is ever joined
+        app.add_route(f"/{name}", _page, methods=["GET"], include_in_schema=False)
     app.add_middleware(Gate, service=service)
     if service.settings.cors:
         app.add_middleware(
@@ -58,9 +60,10 @@ async def _metrics(service: TheService) -> Response:
     return Response(service.metrics.text(), media_type=metrics.CONTENT_TYPE)
 
 
-async def _page(request: Request, service: TheService, path: str) -> Response:
-    """Give a file of the page."""
-    found = service.page.find(path)
+async def _page(request: Request) -> Response:
+    request.scope["route_name"] = "page"
+    service: Service = request.app.state.service
+    found = service.page.find(request.scope["path"].removeprefix("/"))
     headers = request.headers
     return await asyncio.to_thread(
         found.response, headers.get("accept-encoding", ""), headers.get("if-none-match", "")

@@ -1,7 +1,7 @@
 """Bodies of requests: read piece by piece within bounds of bytes and time, and taken apart."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -45,43 +45,45 @@ async def held_body(
 ) -> AsyncIterator[bytes]:
     """Read a body of up to `most` bytes, and count it against the buffer while it is used."""
     _check_length(request, most)
-    parts: list[bytes] = []
     taken = 0
+
+    def take(count: int) -> None:
+        nonlocal taken
+        if taken + count > most:
+            raise _too_large(most)
+        buffer.take(count)
+        taken += count
+
     try:
-        async for part in _parts(request, limits):
-            if taken + len(part) > most:
-                raise _too_large(most)
-            buffer.take(len(part))
-            taken += len(part)
-            parts.append(part)
-        whole = b"".join(parts)
-        parts.clear()
-        yield whole
+        yield await _received(request, limits, take)
     finally:
         buffer.held -= taken
 
 
-async def _parts(request: Request, limits: Limits) -> AsyncIterator[bytes]:
-    """Yield a body as it comes; a sender that stalls, or takes too long in all, is a 408."""
-    ends = asyncio.get_running_loop().time() + limits.body_s
-    more = True
-    while more:
-        left = ends - asyncio.get_running_loop().time()
-        try:
-            async with asyncio.timeout(min(limits.stall_s, left)):
+async def _received(request: Request, limits: Limits, take: Callable[[int], None]) -> bytes:
+    """Receive a whole body; a sender that stalls, or takes too long in all, is a 408."""
+    now = asyncio.get_running_loop().time
+    ends = now() + limits.body_s
+    parts, more = list[bytes](), True
+    try:
+        async with asyncio.timeout_at(ends) as patience:
+            while more:
+                patience.reschedule(min(now() + limits.stall_s, ends))
                 message = await request.receive()
-        except TimeoutError:
-            raise ProblemError(
-                408,
-                f"the body came too slowly: up to {limits.stall_s:g} s without a byte, and"
-                f" {limits.body_s:g} s in all, are waited",
-                name="slow-sender",
-            ) from None
-        if message["type"] == "http.disconnect":
-            raise ProblemError(GONE, "the client went away")
-        if part := message.get("body", b""):
-            yield part
-        more = message.get("more_body", False)
+                if message["type"] == "http.disconnect":
+                    raise ProblemError(GONE, "the client went away")
+                part = message.get("body", b"")
+                take(len(part))
+                parts.append(part)
+                more = message.get("more_body", False)
+    except TimeoutError:
+        raise ProblemError(
+            408,
+            f"the body came too slowly: up to {limits.stall_s:g} s without a byte, and"
+            f" {limits.body_s:g} s in all, are waited",
+            name="slow-sender",
+        ) from None
+    return b"".join(parts)
 
 
 def _check_length(request: Request, most: int) -> None:

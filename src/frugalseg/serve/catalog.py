@@ -6,6 +6,8 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from frugalseg.serve.openapi import answers
+from frugalseg.serve.schemas import ModelOf, Models
 from frugalseg.serve.segmenting import model_headers
 from frugalseg.serve.service import Service, TheService
 from frugalseg.serve.shelf import Model
@@ -16,29 +18,29 @@ ONE = "/v1/models/{name}"
 VERSION = ONE + "/versions/{version}"
 
 
-@router.get("/v1/models")
+@router.get("/v1/models", responses=answers(Models))
 async def models(service: TheService) -> Response:
     """List the models, the default first."""
     return JSONResponse({"models": [_described(service, model) for model in service.shelf.models]})
 
 
-@router.get(VERSION)
-@router.get(ONE)
+@router.get(VERSION, responses=answers(ModelOf, 404, 503))
+@router.get(ONE, responses=answers(ModelOf, 404, 503))
 async def model(service: TheService, name: str, version: str | None = None) -> Response:
     """Describe a model, by default its newest version."""
     return JSONResponse(_described(service, service.model(name, version)))
 
 
-@router.get(VERSION + "/card")
-@router.get(ONE + "/card")
+@router.get(VERSION + "/card", responses=answers("text/markdown", 404, 503))
+@router.get(ONE + "/card", responses=answers("text/markdown", 404, 503))
 async def card(service: TheService, name: str, version: str | None = None) -> Response:
     """Give the model card."""
     found = service.model(name, version)
     return Response(found.card, media_type="text/markdown", headers=model_headers(found))
 
 
-@router.get(VERSION + "/manifest")
-@router.get(ONE + "/manifest")
+@router.get(VERSION + "/manifest", responses=answers("application/json", 404, 503))
+@router.get(ONE + "/manifest", responses=answers("application/json", 404, 503))
 async def manifest(service: TheService, name: str, version: str | None = None) -> Response:
     """Give the manifest as it lies in the artifact."""
     found = service.model(name, version)
@@ -46,8 +48,8 @@ async def manifest(service: TheService, name: str, version: str | None = None) -
     return Response(found.manifest_text, media_type="application/json", headers=headers)
 
 
-@router.get(VERSION + "/file")
-@router.get(ONE + "/file")
+@router.get(VERSION + "/file", responses=answers("application/octet-stream", 404, 503))
+@router.get(ONE + "/file", responses=answers("application/octet-stream", 404, 503))
 async def file(
     request: Request, service: TheService, name: str, version: str | None = None
 ) -> Response:

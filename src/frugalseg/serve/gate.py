@@ -108,9 +108,9 @@ class Gate:
                     (b"x-request-id", passage.request_id.encode()),
                     (b"x-content-type-options", b"nosniff"),
                 ]
-                message = {**message, "headers": [*message.get("headers", []), *extra]}
-            else:
-                passage.bytes_out += len(message.get("body", b""))
+                await send({**message, "headers": [*message.get("headers", []), *extra]})
+                return
+            passage.bytes_out += len(message.get("body", b""))
             async with asyncio.timeout(limit_s):
                 await send(message)
 
@@ -118,7 +118,7 @@ class Gate:
 
     def _write_down(self, scope: Scope, headers: Headers, passage: _Passage) -> None:
         seconds = time.perf_counter() - passage.began
-        route = getattr(scope.get("route"), "path", "none")
+        route = str(scope.get("route_name") or getattr(scope.get("route"), "path", "none"))
         self._service.metrics.count_request(route, scope["method"], passage.status, seconds)
         length = headers.get("content-length", "")
         fields: dict[str, Any] = {

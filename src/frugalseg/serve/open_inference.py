@@ -14,7 +14,9 @@ from starlette.responses import JSONResponse, Response
 from frugalseg import __version__
 from frugalseg.runtime.segmenter import Segmenter
 from frugalseg.serve.bodies import held_body
+from frugalseg.serve.openapi import TENSORS, answers, tensors
 from frugalseg.serve.problems import ProblemError
+from frugalseg.serve.schemas import Inferred, ServerMetadata, TensorMetadata
 from frugalseg.serve.segmenting import model_headers
 from frugalseg.serve.service import TheService
 from frugalseg.serve.shelf import Model
@@ -33,7 +35,7 @@ ONE = "/models/{name}"
 VERSION = ONE + "/versions/{version}"
 
 
-@router.get("")
+@router.get("", responses=answers(ServerMetadata))
 async def server() -> Response:
     """Describe the server."""
     return JSONResponse(
@@ -41,13 +43,13 @@ async def server() -> Response:
     )
 
 
-@router.get("/health/live")
+@router.get("/health/live", responses=answers("application/json"))
 async def live() -> Response:
     """Tell that the process answers."""
     return JSONResponse({"live": True})
 
 
-@router.get("/health/ready")
+@router.get("/health/ready", responses=answers("application/json", 503))
 async def ready(service: TheService) -> Response:
     """Tell whether requests can be taken now."""
     if service.workers.is_closed or not service.shelf.models:
@@ -55,16 +57,16 @@ async def ready(service: TheService) -> Response:
     return JSONResponse({"ready": True})
 
 
-@router.get(VERSION + "/ready")
-@router.get(ONE + "/ready")
+@router.get(VERSION + "/ready", responses=answers("application/json", 404, 503))
+@router.get(ONE + "/ready", responses=answers("application/json", 404, 503))
 async def model_ready(service: TheService, name: str, version: str | None = None) -> Response:
     """Tell whether a model can be asked; one that is loaded can."""
     found = service.model(name, version)
     return JSONResponse({"name": found.name, "ready": True})
 
 
-@router.get(VERSION)
-@router.get(ONE)
+@router.get(VERSION, responses=answers(TensorMetadata, 404, 503))
+@router.get(ONE, responses=answers(TensorMetadata, 404, 503))
 async def metadata(service: TheService, name: str, version: str | None = None) -> Response:
     """Describe the tensors of a model."""
     found = service.model(name, version)
@@ -79,8 +81,8 @@ async def metadata(service: TheService, name: str, version: str | None = None) -
     )
 
 
-@router.post(VERSION + "/infer")
-@router.post(ONE + "/infer")
+@router.post(VERSION + "/infer", openapi_extra=TENSORS, **tensors(Inferred))
+@router.post(ONE + "/infer", openapi_extra=TENSORS, **tensors(Inferred))
 async def infer(
     request: Request, service: TheService, name: str, version: str | None = None
 ) -> Response:

@@ -5,16 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from frugalseg.serve.regions import Ints, Regions, neighbours
+from frugalseg.serve.regions import Ints, Regions, TooRaggedError, neighbours
 
 MOST_EDGES = 400_000
 """More are refused: each costs a step of plain Python."""
 
 _RIGHT, _DOWN, _LEFT, _UP = range(4)
-
-
-class TooRaggedError(Exception):
-    """The outlines have more edges than are drawn."""
 
 
 def polygons(regions: Regions, chosen: Ints) -> list[list[list[int]]]:

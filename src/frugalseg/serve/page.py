@@ -97,10 +97,6 @@ class Page:
         """Return a file, or raise a problem (404)."""
         if found := self.files.get(name or INDEX):
             return found
-        if name:
-            raise ProblemError(
-                404, f"nothing is at {'/' + name[:200]!r}; see /openapi.json for what is"
-            )
         raise ProblemError(404, "this installation has no page; /openapi.json says what is here")
 
 

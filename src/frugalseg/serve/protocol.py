@@ -1,8 +1,12 @@
 """HTTP/1.1 as uvicorn speaks it, to clients that may take their time with their headers."""
 
 import asyncio
+import json
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from frugalseg.serve.problems import MEDIA_TYPE, ProblemError
 
 
 def bounded_protocol(headers_s: float) -> type[asyncio.Protocol]:
@@ -33,6 +37,23 @@ class _Protocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
         super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP with a problem document, and close."""
+        content = json.dumps(ProblemError(400, msg, name="no-http").to_dict()).encode()
+        headers = [
+            (b"content-type", MEDIA_TYPE.encode()),
+            (b"content-length", str(len(content)).encode()),
+            (b"connection", b"close"),
+        ]
+        events = (
+            h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
+            h11.Data(data=content),
+            h11.EndOfMessage(),
+        )
+        for event in events:
+            self.transport.write(self.conn.send(event))
+        self.transport.close()
 
     def _is_between_requests(self) -> bool:
         return self.cycle is None or self.cycle.response_complete

@@ -11,6 +11,13 @@ Ints = NDArray[np.intp]
 _CODE_BITS, _FIRST_CODE, _GOES_ON, _MOST_CODES = 5, 48, 32, 7
 
 
+MOST_RUNS = 2_000_000
+
+
+class TooRaggedError(Exception):
+    """There are more runs, or more edges of outlines, than are looked at."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Regions:
     """All regions of a label map, four neighbours to a pixel.
@@ -45,7 +52,7 @@ class Regions:
 
 
 def find_regions(labels_HW: NDArray[np.uint8]) -> Regions:
-    """Divide a label map into regions.
+    """Divide a label map into regions; raises TooRaggedError.
 
     >>> found = find_regions(np.array([[1, 1, 0], [0, 1, 0]], np.uint8))
     >>> found.classes.tolist(), found.pixels.tolist(), found.boxes.tolist()
@@ -57,6 +64,8 @@ def find_regions(labels_HW: NDArray[np.uint8]) -> Regions:
     begins_P[1:] = flat_P[1:] != flat_P[:-1]
     begins_P[::height] = True
     starts = np.flatnonzero(begins_P)
+    if len(starts) > MOST_RUNS:
+        raise TooRaggedError(f"{len(starts):,} runs, at most {MOST_RUNS:,} are looked at")
     stops = np.append(starts[1:], flat_P.size)
     class_of_run = flat_P[starts]
     region = _joined(len(starts), *_touching(starts, stops, class_of_run, height))

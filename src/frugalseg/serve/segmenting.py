@@ -7,19 +7,21 @@ import zipfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import PurePath
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from frugalseg.core.errors import DataError
 from frugalseg.serve.answers import Answer, answer
 from frugalseg.serve.bodies import Part, held_body, image_parts, is_multipart
+from frugalseg.serve.openapi import ONE_FORMATS, ONE_PICTURE, PICTURES, segmented
 from frugalseg.serve.problems import ProblemError, of_picture
+from frugalseg.serve.schemas import Batch, Segmented
 from frugalseg.serve.service import Service, TheService
 from frugalseg.serve.shelf import Model
-from frugalseg.serve.wishes import MEDIA_TYPES, Wish
+from frugalseg.serve.wishes import MEDIA_TYPES, TheWish, Wish
 from frugalseg.serve.workers import Done, Job
 
 SUFFIXES = {"ids": ".png", "color": ".png", "overlay": ".png", "npz": ".npz"}
@@ -27,10 +29,8 @@ SUFFIXES = {"ids": ".png", "color": ".png", "overlay": ".png", "npz": ".npz"}
 router = APIRouter()
 
 
-@router.post("/v1/segment")
-async def segment(
-    request: Request, service: TheService, wish: Annotated[Wish, Query()]
-) -> Response:
+@router.post("/v1/segment", openapi_extra=ONE_PICTURE, **segmented(Segmented, *ONE_FORMATS))
+async def segment(request: Request, service: TheService, wish: TheWish) -> Response:
     """Segment one picture: the body itself, or the part `image` of a multipart body."""
     wish = wish.negotiated(request.headers.get("accept"))
     limits = service.settings.limits
@@ -52,10 +52,8 @@ async def segment(
     )
 
 
-@router.post("/v1/segment/batch")
-async def segment_batch(
-    request: Request, service: TheService, wish: Annotated[Wish, Query()]
-) -> Response:
+@router.post("/v1/segment/batch", openapi_extra=PICTURES, **segmented(Batch, "application/zip"))
+async def segment_batch(request: Request, service: TheService, wish: TheWish) -> Response:
     """Segment several pictures, parts named `image`; one that is bad is a problem of its own."""
     wish = wish if wish.format else wish.model_copy(update={"format": "json"})
     limits = service.settings.limits

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -33,6 +34,7 @@ def serve(service: Service, told: Callable[[str], None]) -> None:
         create_app(service),
         http=bounded_protocol(limits.headers_s),
         loop="asyncio",
+        proxy_headers=False,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -64,5 +66,5 @@ def _listen(settings: Settings) -> socket.socket:
     except OSError as wrong:
         raise ConfigError(
             f"{settings.host} port {settings.port} cannot be used:"
-            f" {(wrong.strerror or str(wrong)).lower()}; choose another with --host or --port"
+            f" {os.strerror(wrong.errno or 0).lower()}; choose another with --host or --port"
         ) from wrong

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -18,7 +18,15 @@ from frugalseg.serve.page import Page
 from frugalseg.serve.problems import GONE, ProblemError
 from frugalseg.serve.settings import Settings
 from frugalseg.serve.shelf import Model, Shelf
-from frugalseg.serve.workers import ClosedError, Done, Job, NotBegunError, QueueFullError, Workers
+from frugalseg.serve.workers import (
+    ClosedError,
+    Done,
+    GoneError,
+    Job,
+    NotBegunError,
+    QueueFullError,
+    Workers,
+)
 
 NETWORK = Path(__file__).with_name("network")
 
@@ -63,8 +71,11 @@ class Service:
         Raises a problem: 429 where the queue is full, 503 where the service ends or no worker was
         free in time, 504 where the time was up.
         """
+        gone = asyncio.ensure_future(_disconnect(request))
         try:
-            return await _unless_gone(request, self._run(jobs))
+            return await self.workers.run(jobs, self.settings.limits.request_s, gone)
+        except GoneError:
+            raise ProblemError(GONE, "the client went away") from None
         except QueueFullError as full:
             raise ProblemError(
                 429, f"the queue has no room for {len(jobs)} more; try again later", name="busy",
@@ -82,9 +93,8 @@ class Service:
         except TimeoutError:
             limit = self.settings.limits.request_s
             raise ProblemError(504, f"it took more than {limit:g} s", name="too-slow") from None
-
-    async def _run(self, jobs: Sequence[Job[T]]) -> list[Done[T]]:
-        return await self.workers.run(jobs, self.settings.limits.request_s)
+        finally:
+            gone.cancel()
 
     async def watch(self) -> None:
         """Look at the folders of the models again and again, in a thread of its own."""
@@ -94,19 +104,6 @@ class Service:
                 await asyncio.to_thread(self.shelf.refresh)
             except OSError:
                 log.exception("the folders of the models cannot be looked at")
-
-
-async def _unless_gone(request: Request, work: Awaitable[T]) -> T:
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_disconnect(request))
-    try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise ProblemError(GONE, "the client went away")
-    finally:
-        task.cancel()
-        gone.cancel()
 
 
 async def _disconnect(request: Request) -> None:
@@ -136,7 +133,7 @@ def open_service(settings: Settings, sources: Sequence[Path]) -> Service:
     return service
 
 
-def _of(request: Request) -> Service:
+async def _of(request: Request) -> Service:  # async, or a thread is taken for it
     service: Service = request.app.state.service
     return service
 

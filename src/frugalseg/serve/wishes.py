@@ -1,9 +1,12 @@
 """What a client may wish for: the query of a request, read and checked against the model."""
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from fastapi import Depends
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from starlette.requests import Request
 
 from frugalseg.serve.problems import ProblemError
 from frugalseg.serve.shelf import Model
@@ -104,6 +107,32 @@ class Wish(BaseModel):
             raise ProblemError(
                 413, f"size {self.size} is more than {most_pixels:,} pixels", name="too-many-pixels"
             )
+
+
+async def _wished(request: Request) -> Wish:
+    """Read the query. FastAPI could, from its model, in half of the time that a request takes."""
+    try:
+        return Wish.model_validate(dict(request.query_params))
+    except ValidationError as wrong:
+        raise RequestValidationError(wrong.errors()) from wrong
+
+
+TheWish = Annotated[Wish, Depends(_wished)]
+
+
+def query_parameters() -> list[dict[str, Any]]:
+    """Describe the query as OpenAPI wants it, from the model."""
+    properties = Wish.model_json_schema()["properties"]
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": schema.pop("description"),
+            "schema": {**schema, **next(iter(schema.pop("anyOf", [{}])))},
+        }
+        for name, schema in properties.items()
+    ]
 
 
 def _accepted(accept: str) -> list[str]:

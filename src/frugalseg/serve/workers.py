@@ -34,6 +34,10 @@ class ClosedError(Exception):
     """The service is ending and takes nothing new."""
 
 
+class GoneError(Exception):
+    """The client went away."""
+
+
 class NotBegunError(TimeoutError):
     """The time was up before a worker was free."""
 
@@ -111,26 +115,32 @@ class Workers:
         """Estimate from the measured rate when the queue will be empty, at least 1 s."""
         return max(1, math.ceil((len(self._waiting) + self._busy) * self._mean_s / self.count))
 
-    async def run(self, jobs: Sequence[Job[T]], timeout_s: float) -> list[Done[T]]:
+    async def run(
+        self, jobs: Sequence[Job[T]], timeout_s: float, gone: "asyncio.Future[Any] | None" = None
+    ) -> list[Done[T]]:
         """Do all jobs, or take none; errors of single jobs are in their results.
 
-        Raises QueueFullError, ClosedError, NotBegunError if the time was up before all had
-        begun, else TimeoutError. What was not begun then, or when the caller is cancelled, is
-        never done.
+        Raises QueueFullError, ClosedError, GoneError once `gone` is done, NotBegunError if the
+        time was up before all had begun, else TimeoutError. What was not begun by then, or when
+        the caller is cancelled, is never done.
         """
         entries = self._enter(jobs)
         futures = [entry.future for entry in entries]
+        together = futures[0] if len(futures) == 1 else asyncio.gather(*futures)
         try:
-            _, late = await asyncio.wait(futures, timeout=timeout_s)
-        except asyncio.CancelledError:
-            self._leave(entries)
-            raise
-        if late:
-            self._leave(entries)
-            if all(entry.begun for entry in entries):
-                raise TimeoutError
-            raise NotBegunError
-        return [future.result() for future in futures]
+            await asyncio.wait(
+                [together, gone] if gone else [together],
+                timeout=timeout_s,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if together.done():
+                return [future.result() for future in futures]
+        finally:
+            if not together.done():
+                self._leave(entries)
+        if gone is not None and gone.done():
+            raise GoneError
+        raise TimeoutError if all(entry.begun for entry in entries) else NotBegunError
 
     def _enter(self, jobs: Sequence[Job[T]]) -> list[_Entry]:
         loop, now = asyncio.get_running_loop(), time.perf_counter()
