@@ -1,6 +1,8 @@
 """What people do with the page, in a real browser against a real service."""
 
 import http.server
+import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -212,6 +214,24 @@ def test_a_phone_has_it_all_in_its_width(visit: Open, address: str, picture: Pat
     seen.drop(picture)
     seen.wait_for(".card .state", "ms")
     assert seen.page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+def test_one_of_several_networks_is_chosen(
+    visit: Open, service: Callable[..., Any], golden: Path, picture: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(golden, tmp_path / "other"))
+    manifest = json.loads((other / "manifest.json").read_text(encoding="utf-8"))
+    manifest["name"] = "the other one"
+    (other / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    with service(golden, other) as address:
+        seen = visit(address)
+        seen.drop(picture)
+        seen.wait_for(".card .state", "ms")
+        before = len(seen.asked)
+        seen.page.locator("#model").select_option("the other one")
+        seen.wait_for("#facts", "the other one")
+        while not any("model=the+other+one" in url for url in seen.asked[before:]):
+            seen.page.wait_for_timeout(50)
 
 
 def test_a_service_with_keys_is_asked_with_one(

@@ -68,7 +68,7 @@ async function answer(request) {
     if (response.ok) await cache.put(request, response.clone());
     return response;
   } catch (offline) {
-    const kept = await cache.match(request);
+    const kept = await cache.match(request, { ignoreSearch: request.mode === "navigate" });
     if (kept !== undefined) return kept;
     throw offline;
   }

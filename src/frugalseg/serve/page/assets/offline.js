@@ -7,6 +7,6 @@
  */
 export function keepForOffline(addresses) {
   if (!("serviceWorker" in navigator)) return;
-  void navigator.serviceWorker.register("sw.js");
+  navigator.serviceWorker.register("sw.js").catch(() => undefined); // private windows have none
   void navigator.serviceWorker.ready.then(({ active }) => active?.postMessage({ keep: addresses }));
 }

@@ -26,6 +26,34 @@ export function make(tag, className, ...children) {
   return element;
 }
 
+/**
+ * What was remembered; null where nothing was, or where the browser keeps nothing.
+ *
+ * @param {"localStorage" | "sessionStorage"} where
+ * @param {string} key
+ * @returns {string | null}
+ */
+export function recall(where, key) {
+  try {
+    return window[where].getItem(key);
+  } catch {
+    return null; // cookies are blocked, and storage with them
+  }
+}
+
+/**
+ * @param {"localStorage" | "sessionStorage"} where
+ * @param {string} key
+ * @param {string} value
+ */
+export function remember(where, key, value) {
+  try {
+    window[where].setItem(key, value);
+  } catch {
+    // as above: it is asked for again
+  }
+}
+
 /** @param {string} text  Read out by a screen reader. */
 export function speak(text) {
   byId("spoken").textContent = text;

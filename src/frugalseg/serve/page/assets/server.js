@@ -1,5 +1,6 @@
 /** The service: which networks it has, and pictures segmented by it. */
 
+import { recall, remember } from "./page.js";
 import { decodeLabels } from "./picture.js";
 import { Problem, problemOf } from "./problem.js";
 
@@ -8,6 +9,9 @@ import { Problem, problemOf } from "./problem.js";
 const TRIES = 8;
 const KEY = "frugalseg-key";
 const UNAUTHORIZED = 401;
+
+/** @type {string | null} */
+let key = recall("sessionStorage", KEY);
 
 /**
  * Fetch, with the key of this session where there is one; `askKey` is called where one is needed.
@@ -19,7 +23,6 @@ const UNAUTHORIZED = 401;
  */
 async function ask(address, options, askKey) {
   for (;;) {
-    const key = sessionStorage.getItem(KEY);
     const headers = new Headers(options.headers);
     if (key !== null) headers.set("Authorization", `Bearer ${key}`);
     const response = await fetch(address, { ...options, headers }).catch(() => {
@@ -31,7 +34,8 @@ async function ask(address, options, askKey) {
     if (response.status !== UNAUTHORIZED) return response;
     const fresh = await askKey();
     if (fresh === null) return response;
-    sessionStorage.setItem(KEY, fresh);
+    key = fresh;
+    remember("sessionStorage", KEY, fresh);
   }
 }
 

@@ -1,6 +1,6 @@
 /** Light, dark, or as the system has it: what was chosen is remembered. */
 
-import { byId } from "./page.js";
+import { byId, recall, remember } from "./page.js";
 
 const KEY = "frugalseg-theme";
 const THEMES = ["", "light", "dark"];
@@ -16,12 +16,12 @@ function apply(theme) {
 }
 
 export function startTheme() {
-  const kept = localStorage.getItem(KEY) ?? "";
+  const kept = recall("localStorage", KEY) ?? "";
   let at = Math.max(0, THEMES.indexOf(kept));
   apply(THEMES[at]);
   byId("theme").addEventListener("click", () => {
     at = (at + 1) % THEMES.length;
-    localStorage.setItem(KEY, THEMES[at]);
+    remember("localStorage", KEY, THEMES[at]);
     apply(THEMES[at]);
   });
 }
