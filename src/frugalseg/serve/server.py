@@ -33,7 +33,7 @@ def serve(service: Service, told: Callable[[str], None]) -> None:
     config = uvicorn.Config(
         create_app(service),
         http=bounded_protocol(limits.headers_s),
-        loop="asyncio",
+        loop="auto",
         proxy_headers=False,
         ws="none",
         lifespan="on",
