@@ -29,6 +29,7 @@ from frugalseg.data.dataset import Dataset, Sample
 from frugalseg.export.calibration import calibration_samples
 from frugalseg.export.litert_int8 import export_litert_int8
 from frugalseg.export.quantisation import PLAIN, Quantisation
+from frugalseg.export.rounding import GPTQ
 from frugalseg.imaging.resize import as_channels, labels_at, resize_image
 from frugalseg.runtime.engines import open_engine
 from frugalseg.runtime.manifest import NetworkFile
@@ -108,6 +109,7 @@ def _ways(
         yield f"ptq {ranges}", more, chosen, Quantisation(ranges=ranges)
     yield "ptq equalised", more, chosen, Quantisation(equalise=True)
     yield "ptq bias corrected", more, chosen, Quantisation(correct=True)
+    yield "ptq gptq", more, chosen, Quantisation(rounding=GPTQ)
     for kept in fewer:
         yield "4 bits, qat", kept, chosen, Quantisation(bits=kept.recipe["quantize"]["bits"])
     if not few:
@@ -116,8 +118,10 @@ def _ways(
     for share in () if few else (1.0, *MIXED):
         yield f"4 bits, {share:.0%} of saving", more, chosen, _mixed(more, loss, share)
     if not few:
-        every = replace(_mixed(more, loss, 1.0), correct=True)
-        yield "4 bits, corrected", more, chosen, every
+        every = _mixed(more, loss, 1.0)
+        yield "4 bits, corrected", more, chosen, replace(every, correct=True)
+        yield "4 bits, gptq", more, chosen, replace(every, rounding=GPTQ)
+        yield "4 bits, gptq, corrected", more, chosen, replace(every, rounding=GPTQ, correct=True)
 
 
 def _of_counts(

@@ -38,6 +38,9 @@ def export(
     correct: Annotated[
         bool, typer.Option("--correct", help="Take out of biases what rounding weights adds.")
     ] = False,
+    rounding: Annotated[
+        str, typer.Option(help="How weights are rounded: nearest, or gptq, worth it at 4 bits.")
+    ] = "nearest",
     bytes: Annotated[
         str | None,
         typer.Option(
@@ -58,8 +61,8 @@ def export(
         result = run(
             checkpoint, data, out, to=to or ("litert_int8",), tolerance=tolerance,
             calibration=calibration, device=device, output=output, verify=verify,
-            ranges=ranges, equalise=equalise, correct=correct, bits=bits, bytes=amount(bytes),
-            format=format, announce=_announce, progress=progress,
+            ranges=ranges, equalise=equalise, correct=correct, rounding=rounding, bits=bits,
+            bytes=amount(bytes), format=format, announce=_announce, progress=progress,
         )  # fmt: skip
     first = result.manifest.files[0]
     names = result.manifest.label_space.names

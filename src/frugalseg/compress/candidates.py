@@ -8,7 +8,6 @@ from functools import partial
 from math import ceil
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -28,13 +27,13 @@ from frugalseg.cost.graph import Graph
 from frugalseg.models.factors import Rank, factorise, weight_of
 from frugalseg.models.network import Network
 from frugalseg.trace import record
+from frugalseg.training.quantise import round_weight
 
 CHANNELS, RANK, BITS = "channels", "rank", "bits"
 SCHEMES = ("channel", "spatial")
 SHARES = (0.25, 0.5, 0.75)  # of the channels of a group, or of the cost of a layer, that go
 STEPS = 12  # of the search for how many changes are needed
 SPARED = 12  # changes that are looked at once more
-MOST_AT_4_BITS = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +57,8 @@ class Made:
         for name, rank in self.ranks.items():
             made.set_submodule(name, decomposed(made.get_submodule(name), rank))
         for name in self.bits:
-            _round(weight_of(made.get_submodule(name)))
+            weight = weight_of(made.get_submodule(name))
+            weight.data = round_weight(weight.data, 0, FEW)
         return made
 
 
@@ -225,11 +225,3 @@ def _ranks(layer: Layer, spectra: Spectra, multiple: int) -> Iterator[Rank]:
         if best is not None and best[1] not in found:
             found.append(best[1])
     yield from found
-
-
-@torch.no_grad()
-def _round(weight: Tensor) -> None:
-    """Round weights to 4 bits, symmetric, with a scale for each output channel."""
-    scale = weight.abs().flatten(1).amax(1).clamp_min(1e-9) / MOST_AT_4_BITS
-    scale = scale.reshape(-1, *[1] * (weight.ndim - 1))
-    weight.copy_((weight / scale).round() * scale)
