@@ -30,8 +30,8 @@ NAME = "waste materials"
 ABOUT = """## Data and licence
 
 Trained on the 282 photographs for training of garbage-segmentation v2 by projetannuel (Roboflow
-Universe, CC BY 4.0; stretched to 640x640 by its makers) and on 282 scenes drawn by frugalseg. Scored
-on 95 other photographs of that set, many of them single objects on a white ground. The
+Universe, CC BY 4.0; stretched to 640x640 by its makers) and on 282 scenes drawn by frugalseg.
+Scored on 95 other photographs of that set, many of them single objects on a white ground. The
 weights may be used under CC BY 4.0, naming projetannuel and frugalseg.
 
 It is here so that the service has something to show. For work of your own, train on your own

@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="keeps what was measured")
     parser.add_argument("--few", action="store_true", help="leave out counts, draws and 4 bits")
+    parser.add_argument("--only", nargs="*", default=[""], help="ways that begin with this")
     parser.add_argument("--record", metavar="THEME")
     wish = parser.parse_args()
     torch.set_num_threads(1)
@@ -63,7 +64,7 @@ def main() -> None:
             "steps": [one.step for one in kept],
             "batch": kept[0].recipe["batch_size"],
         }
-        for way, score in _scores(name, kept, dataset, done, few=wish.few):
+        for way, score in _scores(name, kept, dataset, done, wish):
             done[f"{name}/{way}"] = score
             write_json(wish.out, done)
             print(f"{name:10} {way:24} {score}", flush=True)
@@ -82,19 +83,22 @@ def _scores(
     runs: Sequence[Checkpoint],
     dataset: Dataset,
     done: Mapping[str, Any],
-    *,
-    few: bool,
+    wish: argparse.Namespace,
 ) -> Iterator[tuple[str, dict[str, float]]]:
     run, more, qat, *_ = runs
+
+    def wanted(way: str) -> bool:
+        return f"{name}/{way}" not in done and way.startswith(tuple(wish.only))
+
     for way, kept in (("float before", run), ("float", more), ("qat float", qat)):
-        if f"{name}/{way}" not in done:
+        if wanted(way):
             scores = score_split(
                 dataset, dataset.split("val"), torch_predictor(kept.network(), kept.input),
                 boundary=False,
             )  # fmt: skip
             yield way, {"miou": 100 * scores.miou}
-    for way, kept, samples, how in _ways(runs, dataset, few=few):
-        if f"{name}/{way}" not in done:
+    for way, kept, samples, how in _ways(runs, dataset, few=wish.few):
+        if wanted(way):
             yield way, _file(kept, dataset, samples, how)
 
 
