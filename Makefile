@@ -12,7 +12,7 @@ SETUP := pyproject.toml constraints.txt
 PIP := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 # What must work, and is tested, where torch is not installed.
-BELOW_TORCH := core cost metrics imaging toolchain runtime report
+BELOW_TORCH := core cost metrics imaging toolchain runtime report serve
 LIGHT_TESTS := $(wildcard $(BELOW_TORCH:%=tests/%)) $(BELOW_TORCH:%=src/frugalseg/%) \
 	tests/architecture/test_lean_import.py
 
@@ -73,7 +73,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 
 $(LIGHT)/.installed: $(SETUP) | python
 	test -x $(LIGHT)/bin/python || $(PYTHON) -m venv $(LIGHT)
-	$(LIGHT)/bin/python $(PIP) -e '.[onnx,report,test]'
+	$(LIGHT)/bin/python $(PIP) -e '.[onnx,report,serve,test]'
 	! $(LIGHT)/bin/python -c "import torch" 2>/dev/null
 	touch $@
 

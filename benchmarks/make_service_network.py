@@ -27,7 +27,8 @@ from frugalseg.workflows.place import CARD
 from frugalseg.workflows.train import train
 
 NAME = "waste materials"
-ABOUT = """## Data and licence
+ABOUT = """
+## Data and licence
 
 Trained on the 282 photographs for training of garbage-segmentation v2 by projetannuel (Roboflow
 Universe, CC BY 4.0; stretched to 640x640 by its makers) and on 282 scenes drawn by frugalseg.

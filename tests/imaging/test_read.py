@@ -271,3 +271,13 @@ class TestMasks:
         path.write_bytes(png(60_000, 60_000, color_type=0))
         with pytest.raises(DataError, match="more than"):
             read_mask(path)
+
+
+def test_a_jpeg_of_more_scans_than_anyone_writes_is_refused() -> None:
+    stream = io.BytesIO()
+    Image.effect_noise((40, 30), 50).save(stream, "JPEG", progressive=True)
+    whole = stream.getvalue()
+    last = whole.rindex(b"\xff\xda")
+    assert read_image(whole).shape == (30, 40, 3)
+    with pytest.raises(DataError, match="106 scans"):
+        read_image(whole[:-2] + whole[last:-2] * 101 + whole[-2:])

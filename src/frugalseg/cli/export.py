@@ -9,19 +9,32 @@ from frugalseg.cli import options
 from frugalseg.cli.compress import amount
 from frugalseg.cli.progress import shown
 from frugalseg.cli.tables import footprint_rows, percent, score_rows, table
+from frugalseg.core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from frugalseg.compress.mixed import BitsPlan
+    from frugalseg.workflows.export import ExportResult
+
+WEB = "web"  # as --to, or as --format
 
 
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint, or folder of a run.")],
-    data: options.Data,
+    checkpoint: Annotated[
+        Path, typer.Argument(help="Checkpoint, or folder of a run; for web an artifact too.")
+    ],
     out: options.Out,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Folder with images and masks, or 'belt'; not for web of an artifact."),
+    ] = None,
     to: Annotated[
         list[str] | None,
         typer.Option(
-            "--to", help="litert_int8 (default), litert, onnx; repeatable, the first is deployed."
+            "--to",
+            help="litert_int8 (default), litert, onnx; repeatable, the first is deployed. web"
+            " writes a page that runs it in the browser, as a folder for any web host.",
         ),
     ] = None,
     device: options.MaybeDevice = None,
@@ -51,19 +64,44 @@ def export(
         Path | None,
         typer.Option(help="manifest.json with a plan made by --bytes, to follow again."),
     ] = None,
-    format: options.Format = None,
+    format: Annotated[
+        str | None,
+        typer.Option(help="Layout of the data; default: recognised. web is the same as --to web."),
+    ] = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Export a checkpoint to files that are proven to compute the same."""
-    from frugalseg.workflows.export import export as run
+    formats = [name for name in to or () if name != WEB]
 
-    with shown(quiet=quiet) as progress:
-        result = run(
-            checkpoint, data, out, to=to or ("litert_int8",), tolerance=tolerance,
-            calibration=calibration, device=device, output=output, verify=verify,
-            ranges=ranges, equalise=equalise, correct=correct, rounding=rounding, bits=bits,
-            bytes=amount(bytes), format=format, announce=_announce, progress=progress,
-        )  # fmt: skip
+    def run(checkpoint: Path, out: Path) -> "ExportResult":
+        from frugalseg.workflows.export import export
+
+        if data is None:
+            raise ConfigError("name the data that the network is scored on: --data DIR")
+        with shown(quiet=quiet) as progress:
+            return export(
+                checkpoint, data, out, to=formats or ("litert_int8",), tolerance=tolerance,
+                calibration=calibration, device=device, output=output, verify=verify,
+                ranges=ranges, equalise=equalise, correct=correct, rounding=rounding, bits=bits,
+                bytes=amount(bytes), format=None if format == WEB else format,
+                announce=_announce, progress=progress,
+            )  # fmt: skip
+
+    if WEB in (*(to or ()), format):
+        _page(checkpoint, out, run if data is not None else None)
+    else:
+        _tell(run(checkpoint, out))
+
+
+def _page(source: Path, out: Path, make: "Callable[[Path, Path], ExportResult] | None") -> None:
+    from frugalseg.workflows.export_page import export_page
+
+    result = export_page(source, out, make=make)
+    print(f"networks  {', '.join(result.networks)}\nbytes     {result.bytes:,}")
+    print(f"page      {result.folder}")
+
+
+def _tell(result: "ExportResult") -> None:
     first = result.manifest.files[0]
     names = result.manifest.label_space.names
     print(

@@ -17,6 +17,7 @@ from frugalseg.cli import (
     export,
     fit,
     segment,
+    serve,
     study,
     toolchain,
     train,
@@ -62,6 +63,7 @@ app.command("weigh")(weigh.weigh)
 app.command("compress")(compress.compress)
 app.command("export")(export.export)
 app.command("segment")(segment.segment)
+app.command("serve")(serve.serve)
 
 
 def _end(number: int, _frame: object) -> NoReturn:

@@ -3,6 +3,8 @@
 FrugalsegError
 ├── ConfigError         a setting, name or argument is wrong             exit 2
 ├── DataError           images or masks are wrong; lists every problem   exit 2
+│   ├── UnknownFormatError  a file is of no kind that can be read
+│   └── TooLargeError       a picture has too many pixels, by its header
 ├── ArtifactError       an artifact, checkpoint or file is damaged       exit 2
 ├── MissingExtraError   an optional package is not installed             exit 2
 ├── ToolchainError      a device maker's tool is missing or broken       exit 2
@@ -66,6 +68,14 @@ class DataError(FrugalsegError):
         self.summary = summary
         self.problems = tuple(problems)
         super().__init__(summary + listed(self.problems))
+
+
+class UnknownFormatError(DataError):
+    """A file is of no kind that can be read: not a picture, or not one of ours."""
+
+
+class TooLargeError(DataError):
+    """A picture says in its header that it has more pixels than are wanted."""
 
 
 class OverBudgetError(FrugalsegError):

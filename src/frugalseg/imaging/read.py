@@ -21,11 +21,13 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from frugalseg.core.errors import DataError
+from frugalseg.core.errors import DataError, TooLargeError, UnknownFormatError
 
 MAX_PIXELS = 64_000_000
 MAX_SIDE = 16_384
 MAX_RATIO = 100
+MAX_SCANS = 60
+"""Of a progressive JPEG. Each costs a pass over all pixels, and needs some thirty bytes."""
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 MASK_SUFFIXES = frozenset({".png", ".bmp"})
@@ -33,6 +35,7 @@ MASK_SUFFIXES = frozenset({".png", ".bmp"})
 LOSSY = "a lossy format changes the values of a mask; make the masks again as PNG"
 
 _HEADER_BYTES = 26
+_START_OF_SCAN = b"\xff\xda"
 _PNG_BIT_DEPTH_AT = 24
 _DEEP_BITS = 16
 # Pillow stretches grey PNGs of 2 and 4 bits to 0..255; a mask needs the values as they are.
@@ -54,6 +57,7 @@ def read_image(
     """
     with _opened(source) as stream:
         image = _picture(source, stream, max_pixels)
+        _check_scans(source, stream, image)
         decoded = _decoded(source, lambda: _plain(image, channels))
     pixels = np.array(decoded, dtype=np.uint8)
     return pixels[..., None] if channels == 1 else pixels
@@ -69,6 +73,7 @@ def read_resized(
     """
     with _opened(source) as stream:
         image = _picture(source, stream, max_pixels)
+        _check_scans(source, stream, image)
         height, width = image.height, image.width
         if isinstance(image, JpegImageFile):
             turned = _is_turned(source, image)
@@ -168,7 +173,7 @@ def _header(source: Source, stream: BinaryIO, max_pixels: int) -> tuple[ImageFil
     plugin = _plugin(start)
     if plugin is None:
         kind = "empty file" if not start else "not a JPEG, PNG, BMP or WebP picture"
-        raise _refusal(source, kind)
+        raise _refusal(source, kind, UnknownFormatError)
     image = _decoded(source, lambda: plugin(stream))
     _check_size(source, image, max_pixels)
     return image, start[_PNG_BIT_DEPTH_AT] if plugin is PngImageFile else None
@@ -190,11 +195,23 @@ def _check_size(source: Source, image: ImageFile, max_pixels: int) -> None:
     width, height = image.size
     size = f"{width:,} x {height:,} px"
     if width * height > max_pixels:
-        raise _refusal(source, f"{size} is more than {max_pixels:,} pixels; make it smaller")
+        reason = f"{size} is more than {max_pixels:,} pixels; make it smaller"
+        raise _refusal(source, reason, TooLargeError)
     if max(width, height) > MAX_SIDE:
-        raise _refusal(source, f"{size} has a side over {MAX_SIDE:,}; make it smaller")
+        reason = f"{size} has a side over {MAX_SIDE:,}; make it smaller"
+        raise _refusal(source, reason, TooLargeError)
     if max(width, height) > MAX_RATIO * min(width, height):
         raise _refusal(source, f"{size} is more than {MAX_RATIO} times longer than wide; cut it up")
+
+
+def _check_scans(source: Source, stream: BinaryIO, image: ImageFile) -> None:
+    if not image.info.get("progressive"):
+        return
+    at = stream.tell()
+    scans = stream.read().count(_START_OF_SCAN)
+    stream.seek(at)
+    if scans > MAX_SCANS:
+        raise _refusal(source, f"{scans:,} scans in a JPEG, at most {MAX_SCANS} are read")
 
 
 def _is_turned(source: Source, image: ImageFile) -> bool:
@@ -227,6 +244,6 @@ def _as_rgb(image: Image) -> Image:
     return image.convert("RGBA").convert("RGB") if "P" in image.mode else image.convert("RGB")
 
 
-def _refusal(source: Source, reason: str) -> DataError:
+def _refusal(source: Source, reason: str, kind: type[DataError] = DataError) -> DataError:
     name = source if isinstance(source, Path) else "picture"
-    return DataError(f"{name}: {reason}")
+    return kind(f"{name}: {reason}")

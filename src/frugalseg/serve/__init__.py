@@ -1,0 +1,1 @@
+"""HTTP over the runtime: pictures in, classes out; no PyTorch."""

@@ -1,0 +1,177 @@
+"""The service as a process: clients that are slow or go away, and its end."""
+
+import contextlib
+import http.client
+import json
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Serve = Callable[..., Any]
+
+LIMITS = {"headers_s": 0.6, "stall_s": 0.6, "body_s": 1.5, "picture_bytes": 100_000}
+
+
+@pytest.fixture(scope="module")
+def impatient(serve: Serve) -> Any:
+    return serve(limits=LIMITS)
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """Read until the service closes the connection."""
+    received = b""
+    while part := connection.recv(65_536):
+        received += part
+    return received
+
+
+def read_until(connection: socket.socket, end: bytes) -> bytes:
+    """Read until something has come."""
+    received = b""
+    while end not in received:
+        part = connection.recv(65_536)
+        assert part, f"closed after {received!r}"
+        received += part
+    return received
+
+
+def head(length: int, path: str = "/v1/segment?format=ids") -> bytes:
+    return f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n".encode()
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST /v1/seg", b"GET /v1/models HTTP/1.1\r\nHost: a\r\n"])
+def test_headers_that_do_not_come_end_the_connection(impatient: Any, sent: bytes) -> None:
+    with impatient.connect() as connection:
+        connection.sendall(sent)
+        assert read_all(connection) == b""
+
+
+def test_headers_that_come_byte_by_byte_end_the_connection(impatient: Any) -> None:
+    with impatient.connect() as connection, contextlib.suppress(OSError):
+        for _ in range(100):
+            connection.sendall(b"A")
+            time.sleep(0.05)
+        pytest.fail("a client may send its headers as slowly as it likes")
+
+
+def test_headers_on_a_connection_that_stayed_open_are_bounded_too(impatient: Any) -> None:
+    with impatient.connect() as connection:
+        connection.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert b"200 OK" in read_until(connection, b'{"live":true}')
+        connection.sendall(b"GET /v2/health")
+        assert read_all(connection) == b""
+
+
+def test_a_body_that_stalls_is_a_408(impatient: Any) -> None:
+    with impatient.connect() as connection:
+        connection.sendall(head(1000) + b"abc")
+        assert read_until(connection, b"slow-sender").startswith(b"HTTP/1.1 408")
+
+
+def test_a_body_that_drips_is_a_408_when_its_time_is_up(impatient: Any) -> None:
+    with impatient.connect() as connection:
+        connection.sendall(head(1000))
+        connection.settimeout(0.2)
+        ends = time.monotonic() + 20
+        answer = b""
+        while not answer and time.monotonic() < ends:
+            connection.sendall(b"x")
+            with contextlib.suppress(TimeoutError):
+                answer = connection.recv(65_536)
+        assert answer.startswith(b"HTTP/1.1 408")
+
+
+def test_what_is_sent_on_after_a_refusal_is_not_taken_for_long(impatient: Any) -> None:
+    with impatient.connect() as connection, contextlib.suppress(OSError):
+        connection.sendall(head(10**12))
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 413")
+        ends = time.monotonic() + 20
+        while time.monotonic() < ends:
+            connection.sendall(b"x" * 1000)
+            time.sleep(0.02)
+        pytest.fail("a client may go on sending what was refused")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
+        b"POST /v1/segment HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 70_000,
+    ],
+    ids=["tls", "length", "two lengths", "long header"],
+)
+def test_what_is_no_http_is_a_problem(impatient: Any, sent: bytes) -> None:
+    with impatient.connect() as connection:
+        with contextlib.suppress(OSError):
+            connection.sendall(sent)
+        answer = read_all(connection)
+    top, _, content = answer.partition(b"\r\n\r\n")
+    assert top.startswith(b"HTTP/1.1 4")
+    assert b"application/problem+json" in top
+    assert json.loads(content)["status"] == 400
+
+
+def test_after_all_this_it_still_answers(impatient: Any, body: bytes) -> None:
+    connection = http.client.HTTPConnection(impatient.host, impatient.port, timeout=20)
+    connection.request("POST", "/v1/segment", body)
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+def test_a_client_that_goes_away_costs_nothing_more(serve: Serve, body: bytes) -> None:
+    running = serve()
+    for _ in range(30):
+        connection = running.connect()
+        connection.sendall(head(len(body)) + body)
+        connection.close()
+    connection = http.client.HTTPConnection(running.host, running.port, timeout=20)
+    connection.request("POST", "/v1/segment", body)
+    assert connection.getresponse().read()
+    connection.close()
+    code, log = running.end()
+    assert code == 0
+    statuses = [event["status"] for event in log if event["event"] == "request"]
+    assert set(statuses) <= {200, 499}
+    assert not [event for event in log if event["level"] == "error"]
+
+
+def test_an_end_finishes_what_was_accepted(
+    serve: Serve, golden: Path, tmp_path: Path, body: bytes
+) -> None:
+    shutil.copytree(golden, tmp_path / "artifact")
+    running = serve(tmp_path / "artifact", limits={"queue": 100})
+    statuses: list[int] = []
+
+    def ask() -> None:
+        connection = http.client.HTTPConnection(running.host, running.port, timeout=60)
+        connection.request("POST", "/v1/segment?size=600x600&format=overlay", body)
+        answer = connection.getresponse()
+        answer.read()
+        statuses.append(answer.status)
+        connection.close()
+
+    clients = [threading.Thread(target=ask) for _ in range(6)]
+    for client in clients:
+        client.start()
+    connection = http.client.HTTPConnection(running.host, running.port, timeout=20)
+    waiting = 0.0
+    while waiting < 4:  # one computes, one may have ended
+        connection.request("GET", "/metrics")
+        lines = connection.getresponse().read().decode().splitlines()
+        [waiting] = [float(x.split()[1]) for x in lines if x.startswith("frugalseg_queue_length ")]
+    connection.close()
+    code, _ = running.end()
+    for client in clients:
+        client.join()
+    assert code == 0
+    assert statuses == [200] * 6
+    with pytest.raises(OSError, match="refused"):
+        running.connect()
