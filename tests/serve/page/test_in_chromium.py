@@ -245,6 +245,9 @@ def test_a_service_with_keys_is_asked_with_one(
         seen.wait_for(".card .state", "ms")
         seen.compute("browser")
         seen.wait_for("#timing", "in this browser")
+        with seen.page.expect_download() as card:
+            seen.page.locator("#links a", has_text="Model card").click()
+        assert Path(card.value.path()).read_text(encoding="utf-8").startswith("# frugalnet")
 
 
 def test_an_exported_page_works_on_a_plain_host_without_a_connection(
