@@ -194,6 +194,27 @@ def test_the_camera_is_segmented_live(visit: Open, address: str, place: str) -> 
     assert seen.complaints == []
 
 
+def test_pictures_come_by_paste_choice_and_sample_too(
+    visit: Open, address: str, picture: Path
+) -> None:
+    seen = visit(address)
+    seen.page.locator("#sample-list button").first.click()
+    seen.page.set_input_files("#files", picture)
+    seen.page.evaluate(
+        """async () => {
+            const carried = new DataTransfer();
+            const blob = await (await fetch("samples/belt2.jpg")).blob();
+            carried.items.add(new File([blob], "pasted.jpg"));
+            document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: carried }));
+        }"""
+    )
+    seen.wait_for("#progress-text", "3 of 3 done")
+    names = sorted(seen.page.locator(".card .name").all_inner_texts())
+    assert names == ["belt1.jpg", "pasted.jpg", "picture.png"]
+    seen.page.locator("[data-do=clear]").click()
+    assert seen.page.locator("#welcome").is_visible()
+
+
 def test_pictures_are_compared_side_by_side_and_by_swiping(
     visit: Open, address: str, picture: Path
 ) -> None:
