@@ -32,13 +32,13 @@ def segmenter(golden: Path) -> Segmenter:
 
 @pytest.fixture(scope="module")
 def static(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A page without a service, on the plainest of hosts."""
+    """A page without a service, in a folder of the plainest of hosts."""
     folder = tmp_path_factory.mktemp("host") / "site"
     write_static([golden], folder)
-    handler = partial(_Silent, directory=str(folder))
+    handler = partial(_Silent, directory=str(folder.parent))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
+        yield f"http://127.0.0.1:{server.server_port}/{folder.name}/"
         server.shutdown()
 
 

@@ -314,6 +314,7 @@ async function offerModels() {
 }
 
 async function start() {
+  byId("unstarted").remove();
   startTheme();
   models = await loadModels(askKey);
   startSession({ wish: () => ({ model, place }), segment, changed: onItem });
