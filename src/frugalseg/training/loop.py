@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import MethodType
-from typing import Any, Self
+from typing import Self
 
 import torch
 from lightning_fabric import Fabric
@@ -21,6 +21,7 @@ from frugalseg.training.batches import Batch, normalise, steps_in_epoch, trainin
 from frugalseg.training.low_rank import RankPressure
 from frugalseg.training.objective import Objective
 from frugalseg.training.packing import NETWORK, OPTIMIZER, below, packed, unpack
+from frugalseg.training.precision import precision_of, spare_dilated
 from frugalseg.training.quantise import Int8, Quantiser, quantiser_of
 from frugalseg.training.recipe import Recipe
 from frugalseg.training.schedule import rate
@@ -62,10 +63,12 @@ class Training:
         teaching: Teaching | None = None,
     ) -> None:
         self.dataset, self.recipe, self.spec = dataset, recipe, spec
-        self.fabric = Fabric(accelerator="auto", devices=1, precision=_precision(recipe))
+        self.fabric = Fabric(accelerator="auto", devices=1, precision=precision_of(recipe))
         self.quantiser = quantiser_of(recipe, network, spec)
         self.averaged = copy.deepcopy(network).eval().requires_grad_(False)
         self.network = network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.fabric.device.type == "cpu" and recipe.precision == "bf16-mixed":
+            spare_dilated(self.network)
         optimizer = _optimizer(self.network, recipe)
         if recipe.compile:  # the method alone: names of weights stay as they are
             compiled = torch.compile(type(network).outputs)
@@ -217,16 +220,6 @@ class Training:
             raise ArtifactError(f"the checkpoint does not belong to this run: {wrong}") from wrong
         self.step, self.elapsed_s = step, elapsed_s
         return self
-
-
-def _precision(recipe: Recipe) -> Any:
-    if recipe.precision != "auto":
-        return recipe.precision
-    if recipe.quantize.name != "none":  # a step of int8 is finer than one of bf16
-        return "32-true"
-    if not torch.cuda.is_available():
-        return "32-true"
-    return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
 
 
 def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
