@@ -29,6 +29,7 @@ from frugalseg.data.dataset import Dataset, Sample
 from frugalseg.export.calibration import calibration_samples
 from frugalseg.export.litert_int8 import export_litert_int8
 from frugalseg.export.quantisation import PLAIN, Quantisation
+from frugalseg.export.rounding import GPTQ
 from frugalseg.imaging.resize import as_channels, labels_at, resize_image
 from frugalseg.runtime.engines import open_engine
 from frugalseg.runtime.manifest import NetworkFile
@@ -47,6 +48,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="keeps what was measured")
     parser.add_argument("--few", action="store_true", help="leave out counts, draws and 4 bits")
+    parser.add_argument("--only", nargs="*", default=[""], help="ways that begin with this")
     parser.add_argument("--record", metavar="THEME")
     wish = parser.parse_args()
     torch.set_num_threads(1)
@@ -62,7 +64,7 @@ def main() -> None:
             "steps": [one.step for one in kept],
             "batch": kept[0].recipe["batch_size"],
         }
-        for way, score in _scores(name, kept, dataset, done, few=wish.few):
+        for way, score in _scores(name, kept, dataset, done, wish):
             done[f"{name}/{way}"] = score
             write_json(wish.out, done)
             print(f"{name:10} {way:24} {score}", flush=True)
@@ -81,19 +83,22 @@ def _scores(
     runs: Sequence[Checkpoint],
     dataset: Dataset,
     done: Mapping[str, Any],
-    *,
-    few: bool,
+    wish: argparse.Namespace,
 ) -> Iterator[tuple[str, dict[str, float]]]:
     run, more, qat, *_ = runs
+
+    def wanted(way: str) -> bool:
+        return f"{name}/{way}" not in done and way.startswith(tuple(wish.only))
+
     for way, kept in (("float before", run), ("float", more), ("qat float", qat)):
-        if f"{name}/{way}" not in done:
+        if wanted(way):
             scores = score_split(
                 dataset, dataset.split("val"), torch_predictor(kept.network(), kept.input),
                 boundary=False,
             )  # fmt: skip
             yield way, {"miou": 100 * scores.miou}
-    for way, kept, samples, how in _ways(runs, dataset, few=few):
-        if f"{name}/{way}" not in done:
+    for way, kept, samples, how in _ways(runs, dataset, few=wish.few):
+        if wanted(way):
             yield way, _file(kept, dataset, samples, how)
 
 
@@ -108,6 +113,7 @@ def _ways(
         yield f"ptq {ranges}", more, chosen, Quantisation(ranges=ranges)
     yield "ptq equalised", more, chosen, Quantisation(equalise=True)
     yield "ptq bias corrected", more, chosen, Quantisation(correct=True)
+    yield "ptq gptq", more, chosen, Quantisation(rounding=GPTQ)
     for kept in fewer:
         yield "4 bits, qat", kept, chosen, Quantisation(bits=kept.recipe["quantize"]["bits"])
     if not few:
@@ -116,8 +122,10 @@ def _ways(
     for share in () if few else (1.0, *MIXED):
         yield f"4 bits, {share:.0%} of saving", more, chosen, _mixed(more, loss, share)
     if not few:
-        every = replace(_mixed(more, loss, 1.0), correct=True)
-        yield "4 bits, corrected", more, chosen, every
+        every = _mixed(more, loss, 1.0)
+        yield "4 bits, corrected", more, chosen, replace(every, correct=True)
+        yield "4 bits, gptq", more, chosen, replace(every, rounding=GPTQ)
+        yield "4 bits, gptq, corrected", more, chosen, replace(every, rounding=GPTQ, correct=True)
 
 
 def _of_counts(

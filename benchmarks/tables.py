@@ -219,11 +219,9 @@ RUNTIMES = {
 }
 
 
-def quantisation() -> str:
+def quantisation(theme: str) -> str:
     """One row for each way to make int8, one column for each network: the record made last."""
-    files = [file for file in read_records() if "quantisation" in file["settings"]]
-    if not files:
-        return ""
+    files = [file for file in read_records() if file["theme"] == theme]
     values = {tuple(r["name"].rsplit("/", 2)): r["value"] for r in files[-1]["records"]}
     networks = list(dict.fromkeys(network for network, _, _ in values))
     usual = {network: values.get((network, "ptq minmax", "bytes")) for network in networks}
@@ -255,7 +253,10 @@ def faster() -> str:
 
 TABLES: Mapping[str, Callable[[], str]] = {
     "accuracy": accuracy, "bands": bands, "estimates": estimates, "latency": latency,
-    "layouts": layouts, "networks": networks, "quantisation": quantisation, "zoo": zoo,
+    "layouts": layouts, "networks": networks, "zoo": zoo,
+    "quantisation": partial(quantisation, "quantisation"),
+    "rounding": partial(quantisation, "rounding"),
+    "deploy": partial(study, "deploy", "miou_int8"),
     "camvid_zoo": partial(study, "camvid-zoo", "miou_int8"),
     "augmentation": partial(study, "augmentation", "miou_float"),
     "compression_latency": faster,

@@ -2,6 +2,8 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -13,11 +15,13 @@ from frugalseg.compress.goal import Goal
 from frugalseg.compress.groups import Groups
 from frugalseg.compress.importance import IMPORTANCES
 from frugalseg.compress.joint import Evidence, JointPlan, apply_joint, plan_joint
+from frugalseg.compress.losses import Losses
 from frugalseg.compress.relief import Relief
 from frugalseg.compress.sensitivity import Change, divergence_from, in_order
 from frugalseg.core.budget import Budget
 from frugalseg.core.errors import ConfigError, OverBudgetError
 from frugalseg.core.inputs import InputSpec
+from frugalseg.core.progress import silent
 from frugalseg.cost.device import load_device
 from frugalseg.cost.file_size import file_bytes
 from frugalseg.models.catalog import Architecture
@@ -110,12 +114,48 @@ def test_what_it_moves_is_measured_with_all_changes_at_once(
     assert moved(smaller) == pytest.approx(plan.measured, rel=1e-3)
 
 
+def test_planning_that_was_cut_off_goes_on_where_it_was(
+    network: Network, evidence: Evidence, plan: JointPlan, tmp_path: Path
+) -> None:
+    path, goal, stages = tmp_path / "measured.jsonl", share(network, 0.4), list[str]()
+
+    def interrupted(stage: str, done: float, total: float, note: str = "") -> None:
+        stages.append(stage)
+        if stage == "measuring ranks" and done > 2:
+            raise KeyboardInterrupt
+
+    first = replace(evidence, losses=Losses(path))
+    with pytest.raises(KeyboardInterrupt):
+        plan_joint(network, "frugalnet", SPEC, goal, first, progress=interrupted)
+    lines = path.read_text().splitlines()
+    assert len(lines) > 10
+    path.write_text("\n".join(lines)[:-5])  # the last line was being written
+    kept = Losses(path)
+    with mock.patch.object(kept, "of", wraps=kept.of) as asked:
+        again = plan_joint(network, "frugalnet", SPEC, goal, replace(evidence, losses=kept))
+    assert again.to_dict() == plan.to_dict()
+    after = path.read_text().splitlines()
+    assert len(after) == 1 + asked.call_count
+    assert after[: len(lines) - 1] == lines[:-1]
+
+
+def test_losses_of_something_else_are_measured_anew(tmp_path: Path) -> None:
+    path = tmp_path / "measured.jsonl"
+    assert Losses(path, {"checkpoint": "a"}).of(CHANNELS, "stem", (3,), lambda: 0.5) == 0.5
+    assert Losses(path, {"checkpoint": "a"}).of(CHANNELS, "stem", (3,), lambda: 0.7) == 0.5
+    assert Losses(path, {"checkpoint": "b"}).of(CHANNELS, "stem", (3,), lambda: 0.7) == 0.7
+    path.write_bytes(b"\xff\x00")
+    assert Losses(path, {"checkpoint": "b"}).of(CHANNELS, "stem", (3,), lambda: 0.9) == 0.9
+
+
 def test_together_moves_the_scores_no_more_than_channels_alone(
     network: Network, evidence: Evidence, plan: JointPlan
 ) -> None:
     goal = share(network, 0.4)
     candidates = Candidates(network, SPEC, goal, evidence.scores)
-    order = in_order(candidates.changes(evidence.images_NCHW, lambda *_: None))
+    images_NCHW = evidence.images_NCHW
+    moved = divergence_from(network, images_NCHW)
+    order = in_order(candidates.changes(images_NCHW, moved, Losses(), silent))
     assert {change.kind for change in order} == {CHANNELS, RANK, BITS}
     alone = candidates.least_of([change for change in order if change.kind == CHANNELS])
     assert goal.check(alone.graph)

@@ -29,8 +29,9 @@ def images() -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def whole(network: Network, images: torch.Tensor) -> BitsPlan:
-    layers = [*weights_of(network, SPEC)]
-    return plan_bits(network, "frugalnet", SPEC, sensitivity(network, SPEC, images, layers), None)
+    measure = sensitivity(network, SPEC, images)
+    loss = {layer: measure(layer) for layer in weights_of(network, SPEC)}
+    return plan_bits(network, "frugalnet", SPEC, loss, None)
 
 
 def test_every_layer_has_a_count_and_a_loss(network: Network, whole: BitsPlan) -> None:
@@ -54,8 +55,7 @@ def test_a_layer_that_4_bits_spoil_is_more_sensitive(
     weight = dict(spoilt.named_parameters())[f"{layer}.weight"]
     with torch.no_grad():  # one weight so large that all others of its channel round to nothing
         weight[:, 0, 0, 0] *= 40
-    found = sensitivity(spoilt.eval(), SPEC, images, [layer])
-    assert found[layer] > whole.loss[layer]
+    assert sensitivity(spoilt.eval(), SPEC, images)(layer) > whole.loss[layer]
 
 
 def test_the_goal_is_met_with_what_is_worth_most(network: Network, whole: BitsPlan) -> None:

@@ -34,7 +34,8 @@ def scores(path: Path, picture_HWC: Any) -> Any:
 def test_a_plan_comes_true_in_the_file(tmp_path: Path, untrained: Callable[..., Network]) -> None:
     network, path = untrained(), tmp_path / "m.tflite"
     images = torch.randn(1, 3, *SPEC.size)
-    loss = sensitivity(network, SPEC, images, [*weights_of(network, SPEC)])
+    measure = sensitivity(network, SPEC, images)
+    loss = {layer: measure(layer) for layer in weights_of(network, SPEC)}
     plan = plan_bits(network, "frugalnet", SPEC, loss, 47_000)
     assert 5 < len(plan.bits) < len(plan.weights)
     picture = np.random.default_rng(0).integers(0, 256, (*SPEC.size, 3), np.uint8)

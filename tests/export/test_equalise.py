@@ -6,6 +6,7 @@ from torch import nn
 from frugalseg.core.inputs import InputSpec
 from frugalseg.export.bias import correct
 from frugalseg.export.equalise import equalise
+from frugalseg.export.rounding import nearest
 from frugalseg.models.network import Network
 from frugalseg.training.quantise import round_weight
 
@@ -71,7 +72,7 @@ def test_a_corrected_bias_brings_the_mean_back() -> None:
     images = torch.cat([torch.from_numpy(f).permute(0, 3, 1, 2) for f in feeds])
     bits = {"first": 4, "middle": 4, "last": 4}
     corrected = copy.deepcopy(network)
-    correct(corrected, feeds, bits)
+    correct(corrected, feeds, nearest(network, feeds, bits))
 
     def shift(changed: Chain) -> float:
         rounded = copy.deepcopy(changed)

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from frugalseg.imaging.draw import color_table, colorize, overlay
 
@@ -27,3 +28,12 @@ def test_the_table_has_a_colour_for_every_byte() -> None:
     table = color_table(COLORS)
     assert table.shape == (256, 3)
     assert table[:3].tolist() == [[200, 0, 0], [0, 100, 0], [0, 0, 0]]
+
+
+def test_an_overlay_in_bands_is_that_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    image_HWC = random.integers(0, 256, (7, 5, 3), np.uint8)
+    labels_HW = random.integers(0, 3, (7, 5), np.uint8)
+    whole_HWC = overlay(image_HWC, labels_HW, COLORS, alpha=0.3)
+    monkeypatch.setattr("frugalseg.imaging.draw.BAND_PIXELS", 11)
+    np.testing.assert_array_equal(overlay(image_HWC, labels_HW, COLORS, alpha=0.3), whole_HWC)

@@ -51,6 +51,9 @@ def export(
     correct: Annotated[
         bool, typer.Option("--correct", help="Take out of biases what rounding weights adds.")
     ] = False,
+    rounding: Annotated[
+        str, typer.Option(help="How weights are rounded: nearest, or gptq, worth it at 4 bits.")
+    ] = "nearest",
     bytes: Annotated[
         str | None,
         typer.Option(
@@ -79,8 +82,9 @@ def export(
             return export(
                 checkpoint, data, out, to=formats or ("litert_int8",), tolerance=tolerance,
                 calibration=calibration, device=device, output=output, verify=verify,
-                ranges=ranges, equalise=equalise, correct=correct, bits=bits, bytes=amount(bytes),
-                format=None if format == WEB else format, announce=_announce, progress=progress,
+                ranges=ranges, equalise=equalise, correct=correct, rounding=rounding, bits=bits,
+                bytes=amount(bytes), format=None if format == WEB else format,
+                announce=_announce, progress=progress,
             )  # fmt: skip
 
     if WEB in (*(to or ()), format):

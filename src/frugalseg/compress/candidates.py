@@ -4,10 +4,10 @@ import copy
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -16,23 +16,24 @@ from frugalseg.compress.goal import Goal, least
 from frugalseg.compress.groups import Groups, Kept, cut
 from frugalseg.compress.importance import Importance
 from frugalseg.compress.layers import Layer, layers_of
+from frugalseg.compress.losses import Losses
 from frugalseg.compress.mixed import FEW, saved_bytes, sensitivity, weights_in
 from frugalseg.compress.prune import weighed
 from frugalseg.compress.relief import Relief
-from frugalseg.compress.sensitivity import Change, divergence_from, levels
+from frugalseg.compress.sensitivity import Change, Divergence, levels
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.progress import Progress
 from frugalseg.cost.graph import Graph
 from frugalseg.models.factors import Rank, factorise, weight_of
 from frugalseg.models.network import Network
 from frugalseg.trace import record
+from frugalseg.training.quantise import round_weight
 
 CHANNELS, RANK, BITS = "channels", "rank", "bits"
 SCHEMES = ("channel", "spatial")
 SHARES = (0.25, 0.5, 0.75)  # of the channels of a group, or of the cost of a layer, that go
 STEPS = 12  # of the search for how many changes are needed
 SPARED = 12  # changes that are looked at once more
-MOST_AT_4_BITS = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,8 @@ class Made:
         for name, rank in self.ranks.items():
             made.set_submodule(name, decomposed(made.get_submodule(name), rank))
         for name in self.bits:
-            _round(weight_of(made.get_submodule(name)))
+            weight = weight_of(made.get_submodule(name))
+            weight.data = round_weight(weight.data, 0, FEW)
         return made
 
 
@@ -73,34 +75,47 @@ class Candidates:
         # The tool of an IMX500 quantises by itself.
         self.four_bits = goal.device is None or goal.device.runtime != "imx500"
 
-    def changes(self, images_NCHW: Tensor, progress: Progress) -> Iterator[Change]:
-        """Measure all changes, each alone."""
-        moved, relief = divergence_from(self.network, images_NCHW), Relief(self.whole, self.goal)
+    def changes(
+        self, images_NCHW: Tensor, moved: Divergence, losses: Losses, progress: Progress
+    ) -> Iterator[Change]:
+        """Measure all changes, each alone, by how far they `moved` the scores of these pictures.
+
+        What is in `losses` is not measured again.
+        """
+        relief = Relief(self.whole, self.goal)
         for number, group in enumerate(self.importance):
             progress("measuring channels", number, len(self.importance))
-            yield from self._of_group(group, moved, relief)
+            yield from self._of_group(group, moved, relief, losses)
         spectra = Spectra({n: weight_of(self.network.get_submodule(n)) for n in self.layers})
         truncated = Truncated(self.network, spectra)
         for number, layer in enumerate(self.layers.values()):
             progress("measuring ranks", number, len(self.layers))
             for rank in _ranks(layer, spectra, self.goal.multiple):
-                loses = moved(truncated.at({layer.name: rank}))
+                at = partial(truncated.at, {layer.name: rank})
                 share = int(rank[1]) / layer.fulls[str(rank[0])][0]
+                amount = (str(rank[0]), share)
                 yield Change(
-                    kind=RANK, name=layer.name, amount=(str(rank[0]), share),
-                    saves=relief.of_layer(layer.saved(rank)), loses=loses,
+                    kind=RANK, name=layer.name, amount=amount,
+                    saves=relief.of_layer(layer.saved(rank)),
+                    loses=losses.of(RANK, layer.name, amount, partial(_loss, moved, at)),
                 )  # fmt: skip
         if self.four_bits:
-            weights = weights_in(self.whole)
-            losses = sensitivity(
-                self.network, self.spec, images_NCHW, [*weights], progress=progress
-            )
-            for name, loses in losses.items():
-                saves = relief.of_bytes(saved_bytes(weights[name]))
-                yield Change(kind=BITS, name=name, amount=(FEW,), saves=saves, loses=loses)
+            yield from self._of_bits(images_NCHW, relief, losses, progress)
+
+    def _of_bits(
+        self, images_NCHW: Tensor, relief: Relief, losses: Losses, progress: Progress
+    ) -> Iterator[Change]:
+        weights = weights_in(self.whole)
+        measure = sensitivity(self.network, self.spec, images_NCHW)
+        for number, (name, count) in enumerate(weights.items()):
+            progress("measuring layers", number, len(weights))
+            yield Change(
+                kind=BITS, name=name, amount=(FEW,), saves=relief.of_bytes(saved_bytes(count)),
+                loses=losses.of(BITS, name, (FEW,), partial(measure, name)),
+            )  # fmt: skip
 
     def _of_group(
-        self, group: str, moved: Callable[[Network], float], relief: Relief
+        self, group: str, moved: Divergence, relief: Relief, losses: Losses
     ) -> Iterator[Change]:
         count = self.groups.channels[group]
         for share in SHARES:
@@ -108,9 +123,10 @@ class Candidates:
             left = len(kept[group])
             if left < count:
                 graph = weighed(self.network, self.whole, self.groups, kept, self.spec)
+                smaller = partial(cut, self.network, self.groups, kept)
                 yield Change(
                     kind=CHANNELS, name=group, amount=(left,), saves=relief.of(graph),
-                    loses=moved(cut(self.network, self.groups, kept)),
+                    loses=losses.of(CHANNELS, group, (left,), partial(_loss, moved, smaller)),
                 )  # fmt: skip
 
     def _stay(self, group: str, wanted: int) -> NDArray[np.int64]:
@@ -188,6 +204,10 @@ class Candidates:
         return found
 
 
+def _loss(moved: Divergence, smaller: Callable[[], Network]) -> float:
+    return moved(smaller())
+
+
 def _ranks(layer: Layer, spectra: Spectra, multiple: int) -> Iterator[Rank]:
     """Yield ranks that save shares of what a layer costs, in the scheme that keeps most of it."""
     whole = sum(layer.cost(None).values())
@@ -205,11 +225,3 @@ def _ranks(layer: Layer, spectra: Spectra, multiple: int) -> Iterator[Rank]:
         if best is not None and best[1] not in found:
             found.append(best[1])
     yield from found
-
-
-@torch.no_grad()
-def _round(weight: Tensor) -> None:
-    """Round weights to 4 bits, symmetric, with a scale for each output channel."""
-    scale = weight.abs().flatten(1).amax(1).clamp_min(1e-9) / MOST_AT_4_BITS
-    scale = scale.reshape(-1, *[1] * (weight.ndim - 1))
-    weight.copy_((weight / scale).round() * scale)

@@ -16,10 +16,11 @@ from torch import Tensor
 from frugalseg.compress.candidates import BITS, CHANNELS, RANK, Candidates, Made
 from frugalseg.compress.goal import Goal
 from frugalseg.compress.importance import Importance
+from frugalseg.compress.losses import Losses
 from frugalseg.compress.lowrank import LowRankPlan, apply_lowrank, weight_shapes
 from frugalseg.compress.mixed import BitsPlan, weights_in
 from frugalseg.compress.prune import PrunePlan, apply_prune
-from frugalseg.compress.sensitivity import divergence_from, in_order
+from frugalseg.compress.sensitivity import Change, divergence_from, in_order
 from frugalseg.core.errors import ConfigError, OverBudgetError
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.progress import Progress, silent
@@ -79,11 +80,15 @@ class JointPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """By what a plan is made: which channels of a group matter, and normalised pictures."""
+    """By what a plan is made: which channels of a group matter, and normalised pictures.
+
+    `losses` keep what is measured, so that planning that was cut off goes on.
+    """
 
     importance: str
     scores: Importance
     images_NCHW: Tensor
+    losses: Losses = field(default_factory=Losses)
 
 
 def plan_joint(
@@ -103,12 +108,12 @@ def plan_joint(
     """
     all_ = Candidates(network, spec, goal, evidence.scores)
     goal.refuse(all_.whole, spec)
-    order = (
-        in_order(all_.changes(evidence.images_NCHW, progress)) if not goal.check(all_.whole) else []
-    )
+    images_NCHW = evidence.images_NCHW
+    moved, order = divergence_from(network, images_NCHW), list[Change]()
+    if not goal.check(all_.whole):
+        order = in_order(all_.changes(images_NCHW, moved, evidence.losses, progress))
     mixes = {tuple(change for change in order if change.kind in mix) for mix in MIXES}
     tried = [all_.least_of(changes) for changes in sorted(mixes, key=len)]
-    moved = divergence_from(network, evidence.images_NCHW)
     fitting = [made for made in tried if all_.meets(made)]
     if not fitting:
         verdict = goal.check(tried[-1].graph, spared=tried[-1].spared)

@@ -6,7 +6,7 @@ weights of this layer alone have 4. Layers then get 4 bits in the order of bytes
 the file is small enough. That losses add up is taken for granted.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -17,7 +17,6 @@ from frugalseg.compress.sensitivity import divergence
 from frugalseg.core.budget import Budget, Footprint
 from frugalseg.core.errors import ConfigError, OverBudgetError
 from frugalseg.core.inputs import InputSpec
-from frugalseg.core.progress import Progress, silent
 from frugalseg.cost.file_size import file_bytes
 from frugalseg.cost.graph import Graph
 from frugalseg.models.network import Network
@@ -138,25 +137,16 @@ def weights_in(graph: Graph) -> dict[str, int]:
 
 
 @torch.no_grad()
-def sensitivity(
-    network: Network,
-    spec: InputSpec,
-    images_NCHW: Tensor,
-    layers: Sequence[str],
-    *,
-    progress: Progress = silent,
-) -> dict[str, float]:
-    """Return by how much weights of 4 bits in each layer alone move the scores, 0 or more."""
+def sensitivity(network: Network, spec: InputSpec, images_NCHW: Tensor) -> Callable[[str], float]:
+    """Return what says by how much weights of 4 bits in one layer alone move the scores."""
     quantiser = Quantiser(Quantize(name="qat"), network, spec)
     with quantiser.on(network, learn=True):
         network.native(images_NCHW)
 
+    @torch.no_grad()
     def scores(bits: dict[str, int]) -> Tensor:
         quantiser.wish = Quantize.model_validate({"name": "qat", "bits": bits})
         return Int8(network, quantiser).native(images_NCHW).log_softmax(1)
 
-    whole, loss = scores({}), dict[str, float]()
-    for number, layer in enumerate(layers, start=1):
-        loss[layer] = max(0.0, float(divergence(scores({layer: FEW}), whole)))
-        progress("measuring layers", number, len(layers))
-    return loss
+    whole = scores({})
+    return lambda layer: max(0.0, float(divergence(scores({layer: FEW}), whole)))

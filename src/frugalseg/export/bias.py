@@ -14,12 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from frugalseg.models.network import Network
-from frugalseg.training.quantise import BITS, round_weight
 
 
 @torch.no_grad()
-def correct(lowered: Network, feeds: Sequence[Any], bits: Mapping[str, int]) -> None:
-    """Change the biases of a network without norms, in place; `feeds` are (1, H, W, channels)."""
+def correct(lowered: Network, feeds: Sequence[Any], rounded: Mapping[str, Tensor]) -> None:
+    """Change the biases of a network without norms, in place; `feeds` are (1, H, W, channels).
+
+    `rounded` has the weights that its convolutions are to have, by layer.
+    """
     layers = {
         name: layer for name, layer in lowered.named_modules()
         if isinstance(layer, nn.Conv2d) and layer.bias is not None
@@ -28,8 +30,7 @@ def correct(lowered: Network, feeds: Sequence[Any], bits: Mapping[str, int]) -> 
     for name, layer in layers.items():
         if name not in means:
             continue
-        too_much = round_weight(layer.weight, 0, bits.get(name, BITS)) - layer.weight
-        groups = layer.groups
+        too_much, groups = rounded[name] - layer.weight, layer.groups
         by_group = too_much.sum((2, 3)).reshape(groups, -1, layer.in_channels // groups)
         shift = torch.einsum("goi,gi->go", by_group, means[name].view(groups, -1))
         assert layer.bias is not None

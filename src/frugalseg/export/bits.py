@@ -72,4 +72,4 @@ def _values(model: Any, tensor: int) -> bytes:
 
 
 def _key(weight: NDArray[np.float32]) -> bytes:
-    return np.sort(weight, axis=None).tobytes()
+    return np.sort(weight + 0.0, axis=None).tobytes()  # -0.0, which sorts as 0.0, becomes it

@@ -22,6 +22,7 @@ from frugalseg.export.lowering import lower
 from frugalseg.export.order import order
 from frugalseg.export.quantisation import PLAIN, Quantisation
 from frugalseg.export.ranges import MINMAX, clip
+from frugalseg.export.rounding import NEAREST, ROUNDINGS, replace_weights
 from frugalseg.export.tidy import operator_names, tidy
 from frugalseg.models.network import Network
 
@@ -51,8 +52,11 @@ def export_litert_int8(
     check_layers(lowered, how.bits)
     if how.equalise:
         equalise(lowered, spec)
+    rounded = ROUNDINGS[how.rounding](lowered, feeds, how.bits)
     if how.correct:
-        correct(lowered, feeds, how.bits)
+        correct(lowered, feeds, rounded)
+    if how.rounding != NEAREST:  # else it is done by the quantiser
+        replace_weights(lowered, rounded)
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "float.tflite"
         convert(lowered, spec, source, raw=False)

@@ -6,6 +6,7 @@ from typing import Any
 
 from frugalseg.core.errors import ConfigError, unknown
 from frugalseg.export.ranges import CLIPS, MINMAX
+from frugalseg.export.rounding import NEAREST, ROUNDINGS
 
 WIDTHS = (4, 8)
 
@@ -15,7 +16,8 @@ class Quantisation:
     """Choices after training. The default is what suffices for most networks.
 
     `ranges` says how far the 8 bits of a map reach: "minmax", or a clip of `export.ranges`.
-    `equalise` and `correct` are those of `export.equalise` and `export.bias`. `bits` are those of
+    `equalise` and `correct` are those of `export.equalise` and `export.bias`, `rounding` is one of
+    `export.rounding`. `bits` are those of
     the weights of single layers, where they are not 8.
 
     >>> Quantisation() == Quantisation(ranges="minmax", bits={"head.0": 8})
@@ -25,11 +27,14 @@ class Quantisation:
     ranges: str = MINMAX
     equalise: bool = False
     correct: bool = False
+    rounding: str = NEAREST
     bits: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.ranges not in (MINMAX, *CLIPS):
             raise unknown("way to choose ranges", self.ranges, (MINMAX, *CLIPS))
+        if self.rounding not in ROUNDINGS:
+            raise unknown("way to round weights", self.rounding, ROUNDINGS)
         for layer, bits in self.bits.items():
             if bits not in WIDTHS:
                 raise ConfigError(f"weights have 4 or 8 bits, got {bits!r} for {layer}")

@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from frugalseg.core.labels import Color
 
+BAND_PIXELS = 250_000
+"""That are mixed at once, with some 100 bytes for each."""
+
 
 def colorize(labels_HW: NDArray[np.uint8], colors: Sequence[Color]) -> NDArray[np.uint8]:
     """Paint each class in its colour, HxWx3; ignored pixels are black.
@@ -40,7 +43,22 @@ def overlay(
     >>> overlay(picture_HWC, np.array([[0, 255]], np.uint8), [(200, 0, 0)]).tolist()
     [[[150, 50, 50], [100, 100, 100]]]
     """
-    picture_HWC = np.broadcast_to(image_HWC, (*labels_HW.shape, 3))
+    height, width = labels_HW.shape
+    picture_HWC = np.broadcast_to(image_HWC, (height, width, 3))
+    laid_HWC = np.empty((height, width, 3), np.uint8)
+    step = max(1, BAND_PIXELS // max(1, width))
+    for top in range(0, height, step):
+        rows = slice(top, top + step)
+        laid_HWC[rows] = _laid(picture_HWC[rows], labels_HW[rows], colors, alpha)
+    return laid_HWC
+
+
+def _laid(
+    picture_HWC: NDArray[np.uint8],
+    labels_HW: NDArray[np.uint8],
+    colors: Sequence[Color],
+    alpha: float,
+) -> NDArray[np.uint8]:
     mixed_HWC = (1 - alpha) * picture_HWC + alpha * colorize(labels_HW, colors)
     known_HW = labels_HW < len(colors)
     return np.where(known_HW[..., None], np.rint(mixed_HWC).astype(np.uint8), picture_HWC)

@@ -49,6 +49,13 @@ class SameConv(nn.Conv2d):
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Return (N, C_out, ceil(H / stride), ceil(W / stride))."""
+        x_NCHW, padding = self.padded(x_NCHW)
+        return F.conv2d(
+            x_NCHW, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
+        )
+
+    def padded(self, x_NCHW: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """Return what the kernel goes over, and what has still to be padded on both sides."""
         (top, bottom), (left, right) = (
             _same(side, dilation * (kernel - 1), stride)
             for side, kernel, stride, dilation in zip(
@@ -56,13 +63,8 @@ class SameConv(nn.Conv2d):
             )
         )
         if top == bottom and left == right:
-            return self._conv(x_NCHW, (top, left))
-        return self._conv(F.pad(x_NCHW, (left, right, top, bottom)), (0, 0))
-
-    def _conv(self, x_NCHW: Tensor, padding: tuple[int, int]) -> Tensor:
-        return F.conv2d(
-            x_NCHW, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
-        )
+            return x_NCHW, (top, left)
+        return F.pad(x_NCHW, (left, right, top, bottom)), (0, 0)
 
 
 def max_pool(x_NCHW: Tensor, kernel: int = 3, *, stride: int = 2) -> Tensor:

@@ -46,8 +46,12 @@ def sensitivity_of(
 ) -> dict[str, float]:
     """Measure what 4 bits in each layer do to the scores of a few pictures for validation."""
     network, images_NCHW = kept.network(), pictures_of(dataset, kept.input, LOOKED_AT)
-    layers = [*weights_of(network, kept.input)]
-    return sensitivity(network, kept.input, images_NCHW, layers, progress=progress)
+    measure, loss = sensitivity(network, kept.input, images_NCHW), dict[str, float]()
+    layers = weights_of(network, kept.input)
+    for number, layer in enumerate(layers):
+        progress("measuring layers", number, len(layers))
+        loss[layer] = measure(layer)
+    return loss
 
 
 def pictures_of(dataset: Dataset, spec: InputSpec, most: int) -> Tensor:

@@ -83,7 +83,8 @@ def compress(
     Channels that stay, and ranks, are multiples of `multiple`: 8 or 16 is faster on processors that
     compute with so many at once, at equal MACs.
 
-    Writes `out/plan.json`, what the plan leaves as `out/smaller.safetensors`, the training in
+    Writes `out/plan.json` (for a joint one before it, as it comes, what each change was measured to
+    lose, `out/measured.jsonl`), what the plan leaves as `out/smaller.safetensors`, the training in
     `out/run` and the artifact, through the gate, in `out/artifact`. The training is that of the
     checkpoint, a quarter as long at half the rate unless `time` ("30m", or seconds) or `set`
     ("length.epochs=20") say otherwise, with the network as it was as teacher. For "bsr", its first
@@ -112,7 +113,7 @@ def compress(
         wish=wish, goal=wish.goal(SPARE), kept=kept, path=path, dataset=dataset,
         report=checked(dataset, progress), recipe=recipe, folder=folder, progress=progress,
     )  # fmt: skip
-    plan = job.plan()
+    plan = job.plan(keep=not dry_run)
     announce(plan)
     if dry_run:
         return CompressResult(folder=folder, plan=plan, before=kept.best_miou)

@@ -1,5 +1,6 @@
 """The steps of `compress`: the plan, the training before it is followed, what it leaves."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -16,6 +17,7 @@ from frugalseg.compress.goal import Goal
 from frugalseg.compress.groups import Groups
 from frugalseg.compress.importance import IMPORTANCES, Importance
 from frugalseg.compress.joint import Evidence, JointPlan, plan_joint
+from frugalseg.compress.losses import Losses
 from frugalseg.compress.lowrank import LowRankPlan, plan_lowrank
 from frugalseg.compress.mixed import BitsPlan
 from frugalseg.compress.prune import plan_prune
@@ -39,6 +41,7 @@ from frugalseg.workflows.bits import LOOKED_AT, pictures_of
 from frugalseg.workflows.train import train_on, weights_of
 
 PLAN, SMALLER, LAST = "plan.json", "smaller.safetensors", "last.safetensors"
+MEASURED = "measured.jsonl"
 BATCHES = 16  # for the importances that look at gradients
 PICTURES = 16  # of the validation split, for a beam search
 SPARE = 0.005  # of the bytes of a file: what their estimate may be wrong by
@@ -115,12 +118,14 @@ class Job:
     progress: Progress
     stop: Callable[[], bool] = lambda: False
 
-    def plan(self) -> Plan:
-        """Return the plan that was begun in this folder, or make one; nothing is written.
+    def plan(self, *, keep: bool) -> Plan:
+        """Return the plan that was begun in this folder, or make one.
 
+        Nothing is written but, to `keep` it, what was measured for a joint plan: measuring that was
+        cut off goes on, with other limits too.
         Raises ConfigError where the folder is that of something else, and what the plans do.
         """
-        return _begun(self.folder, asked_of(self.path, self.wish)) or self._new_plan()
+        return _begun(self.folder, asked_of(self.path, self.wish)) or self._new_plan(keep)
 
     def write(self, plan: Plan) -> None:
         """Write the plan beside what was asked for."""
@@ -174,7 +179,7 @@ class Job:
         )
         return run.checkpoint
 
-    def _new_plan(self) -> Plan:
+    def _new_plan(self, keep: bool) -> Plan:
         network, name, spec = self.kept.network(), self.kept.architecture.name, self.kept.input
         if self.wish.method in BY_IMPORTANCE:
             importance = self._importance(network)
@@ -184,8 +189,9 @@ class Job:
                 )
             images_NCHW = pictures_of(self.dataset, spec, LOOKED_AT)
             evidence = Evidence(
-                importance=importance[0], scores=importance[1], images_NCHW=images_NCHW
-            )
+                importance=importance[0], scores=importance[1], images_NCHW=images_NCHW,
+                losses=self._losses(importance[0], images_NCHW) if keep else Losses(),
+            )  # fmt: skip
             return plan_joint(network, name, spec, self.goal, evidence, progress=self.progress)
         method: str | Beam = self.wish.method
         if method == "bsr":
@@ -194,6 +200,12 @@ class Job:
             score = quick_score(self.dataset, few, spec)
             method = Beam(score=score, progress=self.progress)
         return plan_lowrank(network, name, spec, self.goal, method)
+
+    def _losses(self, importance: str, images_NCHW: Tensor) -> Losses:
+        """Return what was measured of this network, on these pictures, before."""
+        pictures = hashlib.sha256(images_NCHW.numpy().tobytes()).hexdigest()
+        about = {"checkpoint": sha256(self.path), "importance": importance, "pictures": pictures}
+        return Losses(self.folder / MEASURED, about)
 
     def _importance(self, network: Network) -> tuple[str, Importance]:
         """Measure how much channels matter; the loss weighs classes as the training does."""

@@ -23,6 +23,7 @@ from frugalseg.export.catalog import FORMATS, Format
 from frugalseg.export.gate import check_parity, check_scores
 from frugalseg.export.metadata import write_metadata
 from frugalseg.export.quantisation import PLAIN, Quantisation
+from frugalseg.export.rounding import NEAREST
 from frugalseg.metrics.scores import Scores
 from frugalseg.models.network import Network
 from frugalseg.runtime.card import model_card
@@ -143,6 +144,7 @@ def export(
     ranges: str = "minmax",
     equalise: bool = False,
     correct: bool = False,
+    rounding: str = NEAREST,
     bits: str | Path | Mapping[str, int] | None = None,
     bytes: int | None = None,
     format: str | None = None,
@@ -157,10 +159,9 @@ def export(
     installed; `verify` insists on it. `output` is "scores" at the native size, or "ids" at the
     size of the input.
 
-    `ranges` ("minmax", "percentile", "entropy", "mse"), `equalise` and `correct` choose how int8 is
-    made (see `export.quantisation`). `bits` says which layers have weights of 4 bits, itself or as
-    the file of a `compress.mixed.BitsPlan`, or a manifest that holds one; with `bytes` they are
-    planned so that the int8 file has at most so many, and `announce` is called with the plan.
+    `ranges`, `equalise`, `correct` and `rounding` are those of `export.quantisation`. `bits` says
+    which layers have weights of 4 bits, itself or as the file of a `compress.mixed.BitsPlan`, or a
+    manifest with one; `bytes` plans them for at most so many, and `announce` is called with it.
 
     Raises GateError, and leaves what was at `out` before, where a file loses more than `tolerance`
     mIoU points against the float network or an fp32 file differs from it by more than 1e-4;
@@ -172,7 +173,7 @@ def export(
     wish = ExportWish(
         formats=to, tolerance_points=tolerance, calibration=calibration,
         device=None if device is None else load_device(device), output=output, verify=verify,
-        how=Quantisation(ranges=ranges, equalise=equalise, correct=correct),
+        how=Quantisation(ranges=ranges, equalise=equalise, correct=correct, rounding=rounding),
     )  # fmt: skip
     kept = load_checkpoint(Path(checkpoint))
     dataset = open_for(kept.labels, data, format=format)

@@ -101,7 +101,7 @@ def _smaller(
         report=around.report, recipe=recipe.model_copy(update={"start": None}),
         folder=around.folder, progress=around.progress, stop=around.stop,
     )  # fmt: skip
-    plan = steps.plan()
+    plan = steps.plan(keep=True)
     steps.write(plan)
     return steps.smaller(plan)
 
