@@ -67,7 +67,14 @@ def test_the_newest_version_is_the_default_one(copy: Copy) -> None:
 
 
 @pytest.mark.parametrize(
-    "changed", [{"name": "a/b"}, {"name": ""}, {"created": "yesterday"}, {"labels": {}}]
+    "changed",
+    [
+        {"footprint": {"x": float("nan")}},
+        {"name": "a/b"},
+        {"name": ""},
+        {"created": "yesterday"},
+        {"labels": {}},
+    ],
 )
 def test_what_cannot_be_served_is_refused(copy: Copy, changed: dict[str, Any]) -> None:
     with pytest.raises(ArtifactError):
