@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -104,8 +104,9 @@ def test_jobs_that_are_given_up_together_leave_no_complaint(
 ) -> None:
     async def ask() -> None:
         held = Held()
+        jobs: list[Callable[[int], int]] = [held, int]
         with pytest.raises(NotBegunError):
-            await workers.run([held, lambda number: number], 0.05)
+            await workers.run(jobs, 0.05)
         held.go.set()
         await workers.run([int], 10)
 
