@@ -53,8 +53,8 @@ def test_bodies_are_bounded_together(start: Start, body: bytes) -> None:
     answer = client.post("/v1/segment", content=body)
     told(answer, 429, "busy")
     assert answer.headers["Retry-After"] == "1"
-    small = client.post("/v1/segment", content=b"x" * 1000)  # what was counted was given back
-    told(small, 415, "not-a-picture")
+    for _ in range(2):  # what was counted was given back
+        told(client.post("/v1/segment", content=b"x" * 1000), 415, "not-a-picture")
 
 
 def test_pixels_are_bounded_in_pictures_and_in_sizes(start: Start, body: bytes) -> None:
