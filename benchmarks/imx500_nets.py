@@ -34,6 +34,18 @@ STEP = re.compile(r"(?:(\w+):\s*)?@?(\w+)(.*)")
 OPTION = re.compile(r"([kspdg])(\d+)(?:x(\d+))?")
 
 
+class Scale(nn.Module):
+    """A product with one learned number, or with one for each channel."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight_C11 = nn.Parameter(torch.ones(channels, 1, 1))
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """Keep the shape."""
+        return x_NCHW * self.weight_C11
+
+
 class Net(nn.Module):
     """What a line says. `channels`, `height`, `width` are those of its input."""
 
@@ -77,10 +89,10 @@ class Net(nn.Module):
             self.layers[name], channels = _convolution(kind, channels, words)
         elif kind in ACTIVATIONS:
             self.layers[name] = ACTIVATIONS[kind]()
-        elif kind in {"max", "avg"}:
+        elif kind in {"max", "avg", "gap"}:
             self.layers[name] = _pool(kind, words)
-        elif kind == "gap":
-            self.layers[name] = nn.AdaptiveAvgPool2d(1)
+        elif kind == "scale":
+            self.layers[name] = Scale(channels if "each" in words else 1)
         elif kind == "linear":
             self.layers[name], channels = nn.Linear(channels, int(words[0])), int(words[0])
         elif kind in JOINS:
@@ -151,6 +163,8 @@ def _convolution(kind: str, channels: int, words: list[str]) -> tuple[nn.Module,
 
 
 def _pool(kind: str, words: list[str]) -> nn.Module:
+    if kind == "gap":
+        return nn.AdaptiveAvgPool2d(1)
     given = _options(words)
     kernel = given.get("k", (2, 2))
     pool = {"max": nn.MaxPool2d, "avg": nn.AvgPool2d}[kind]

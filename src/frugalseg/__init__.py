@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from frugalseg.workflows.compress import compress
     from frugalseg.workflows.evaluate import evaluate
     from frugalseg.workflows.export import export
+    from frugalseg.workflows.export_page import export_page
     from frugalseg.workflows.fit import fit
     from frugalseg.workflows.study_list import study_list
     from frugalseg.workflows.study_run import study_run
@@ -41,6 +42,7 @@ __all__ = [
     "compress",
     "evaluate",
     "export",
+    "export_page",
     "fit",
     "install_toolchain",
     "list_toolchains",
@@ -61,6 +63,7 @@ _HOMES = {
     "compress": "frugalseg.workflows.compress",
     "evaluate": "frugalseg.workflows.evaluate",
     "export": "frugalseg.workflows.export",
+    "export_page": "frugalseg.workflows.export_page",
     "fit": "frugalseg.workflows.fit",
     "install_toolchain": "frugalseg.workflows.toolchain",
     "list_toolchains": "frugalseg.workflows.toolchain",

@@ -98,7 +98,7 @@ def _page(source: Path, out: Path, make: "Callable[[Path, Path], ExportResult] |
 
     result = export_page(source, out, make=make)
     print(f"networks  {', '.join(result.networks)}\nbytes     {result.bytes:,}")
-    print(f"page      {result.folder}")
+    print(f"page      {result.folder}\ntry it    python -m http.server -d {result.folder}")
 
 
 def _tell(result: "ExportResult") -> None:

@@ -7,7 +7,7 @@ packed into bytes, but for convolutions that read fewer than 32 channels with a 
 
 from math import ceil, prod
 
-from frugalseg.cost.imx500_layers import ARITHMETIC, POINT, Layer, Layers, is_parted
+from frugalseg.cost.imx500_layers import ARITHMETIC, POINT, Layer, Layers, parts_of
 from frugalseg.cost.imx500_maps import BLOCK, Map, whole_blocks
 
 CHANNEL = 6  # bytes beside the weights of an output channel
@@ -17,6 +17,7 @@ TABLE = 512
 VECTOR_TABLE = 64  # more for a vector
 PRODUCT = 160  # bytes of a product of matrices, and two for each column
 SMALL = 3  # side of a kernel
+LEAST_GROUPED = 4  # side of a kernel in groups
 BYTE = 8  # bits
 FIXED = {"average_pool_2d": 1024, "softmax": 1024}
 MOST_ADDED = 10_000  # weights; 9,856 more were accepted, 10,080 were not
@@ -36,8 +37,11 @@ def layer_bytes(layer: Layer, net: Layers, bits: int = BYTE) -> int:
     curve = CURVES.get(layer.activation or layer.op.kind, 0)
     if curve and layer.activation and net.maps[layer.writes].pixels == 1:
         curve += VECTOR_TABLE
+    parts = parts_of(layer, net.maps)
+    if len(parts) > 1:
+        return sum(layer_bytes(part, net, bits) for part in parts)
     if layer.is_grouped:
-        return _grouped(layer, net, bits) + 2 * curve
+        return _grouped(layer, net, bits) + 2 * (curve + (TABLE if layer.adds else 0))
     if layer.is_dense:
         return _dense(layer, net, bits) + curve + (TABLE if layer.adds else 0)
     return curve + _other(layer, net, bits)
@@ -68,6 +72,12 @@ def even_kernel(side: int) -> int:
     return side + side % 2 * (side > SMALL)
 
 
+def grouped_kernel(layer: Layer) -> int:
+    """Side of the square of an even number of rows, 4 at least, that a kernel in groups fills."""
+    longest = max(layer.window.kernel)
+    return max(LEAST_GROUPED, longest + longest % 2)
+
+
 def stays_wide(layer: Layer, net: Layers) -> bool:
     """Whether a stride is done on whole blocks of channels, though there are fewer."""
     strided = layer.is_dense and layer.stride > 1 and not is_folded(layer, net)
@@ -93,11 +103,8 @@ def _dense(layer: Layer, net: Layers, bits: int) -> int:
 
 def _grouped(layer: Layer, net: Layers, bits: int) -> int:
     """A byte holds weights of several channels; these fill whole blocks of bytes."""
-    after, taps = net.maps[layer.writes], prod(side + 1 for side in layer.window.kernel)
+    after, taps = net.maps[layer.writes], grouped_kernel(layer) ** 2
     each = net.maps[layer.reads[0]].channels // layer.op.groups
-    if is_parted(layer, net.maps):
-        dense = prod(layer.window.kernel) * whole_blocks(each) + CHANNEL
-        return layer.op.groups * dense * whole_blocks(after.channels // layer.op.groups)
     blocks = ceil(after.blocks * each * bits / BYTE / BLOCK)
     return blocks * BLOCK * taps + CHANNEL * after.blocks
 
@@ -132,9 +139,17 @@ def _is_signed(name: str, net: Layers) -> bool:
 
 
 def _arithmetic(layer: Layer, net: Layers) -> int:
-    """A product with a number needs no table."""
-    if layer.op.kind == "mul" and len(layer.reads) == 1:
-        return BLOCK
+    """With numbers that are not computed no table is needed, but those are stored."""
+    if len(layer.reads) == 1:
+        return 2 * BLOCK + whole_blocks(max(1, layer.op.params))
     spreads = net.maps[layer.writes].pixels > min(net.maps[name].pixels for name in layer.reads)
     signed = any(name in net.signed for name in layer.reads)
-    return TABLE if signed and not spreads else BLOCK
+    joined = any(_is_joined(name, net) for name in layer.reads)
+    return TABLE if signed and not spreads and not joined else BLOCK
+
+
+def _is_joined(name: str, net: Layers) -> bool:
+    writer = net.writer.get(name)
+    if writer is None:
+        return False
+    return writer.op.kind == "concatenation" or len(parts_of(writer, net.maps)) > 1

@@ -32,13 +32,13 @@ def segmenter(golden: Path) -> Segmenter:
 
 @pytest.fixture(scope="module")
 def static(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A page without a service, on the plainest of hosts."""
+    """A page without a service, in a folder of the plainest of hosts."""
     folder = tmp_path_factory.mktemp("host") / "site"
     write_static([golden], folder)
-    handler = partial(_Silent, directory=str(folder))
+    handler = partial(_Silent, directory=str(folder.parent))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
+        yield f"http://127.0.0.1:{server.server_port}/{folder.name}/"
         server.shutdown()
 
 
@@ -194,6 +194,27 @@ def test_the_camera_is_segmented_live(visit: Open, address: str, place: str) -> 
     assert seen.complaints == []
 
 
+def test_pictures_come_by_paste_choice_and_sample_too(
+    visit: Open, address: str, picture: Path
+) -> None:
+    seen = visit(address)
+    seen.page.locator("#sample-list button").first.click()
+    seen.page.set_input_files("#files", picture)
+    seen.page.evaluate(
+        """async () => {
+            const carried = new DataTransfer();
+            const blob = await (await fetch("samples/belt2.jpg")).blob();
+            carried.items.add(new File([blob], "pasted.jpg"));
+            document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: carried }));
+        }"""
+    )
+    seen.wait_for("#progress-text", "3 of 3 done")
+    names = sorted(seen.page.locator(".card .name").all_inner_texts())
+    assert names == ["belt1.jpg", "pasted.jpg", "picture.png"]
+    seen.page.locator("[data-do=clear]").click()
+    assert seen.page.locator("#welcome").is_visible()
+
+
 def test_pictures_are_compared_side_by_side_and_by_swiping(
     visit: Open, address: str, picture: Path
 ) -> None:
@@ -245,6 +266,9 @@ def test_a_service_with_keys_is_asked_with_one(
         seen.wait_for(".card .state", "ms")
         seen.compute("browser")
         seen.wait_for("#timing", "in this browser")
+        with seen.page.expect_download() as card:
+            seen.page.locator("#links a", has_text="Model card").click()
+        assert Path(card.value.path()).read_text(encoding="utf-8").startswith("# frugalnet")
 
 
 def test_an_exported_page_works_on_a_plain_host_without_a_connection(

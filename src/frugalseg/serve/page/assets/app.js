@@ -16,7 +16,7 @@ import { decodeLabels, decodePicture, renderOverlay } from "./picture.js";
 import { countLabels } from "./pixels.js";
 import { problemText } from "./problem.js";
 import {
-  isStatic, loadModels, loadNetwork, modelsAddress, segmentOnServer,
+  hasKey, isReachable, isStatic, loadLink, loadModels, modelsAddress, segmentOnServer,
 } from "./server.js";
 import { addItems, allItems, removeItem, repeatItem, startSession } from "./session.js";
 import { startTheme } from "./theme.js";
@@ -60,8 +60,9 @@ function askKey() {
 }
 
 /** @param {Model} wanted */
-function load(wanted) {
-  return loadNetwork(wanted, askKey);
+async function load(wanted) {
+  const file = await loadLink(wanted.links.file, askKey);
+  return file.arrayBuffer();
 }
 
 /**
@@ -256,13 +257,24 @@ const actions = /** @type {Record<string, () => unknown>} */ ({
   "save-overlay": () => save("overlay"),
 });
 
+/** @param {MouseEvent} event  On a link that wants the key too: what it leads to is downloaded. */
+async function followLink(event) {
+  const link = event.target instanceof Element ? event.target.closest("a") : null;
+  if (!(link instanceof HTMLAnchorElement) || !hasKey()) return;
+  event.preventDefault();
+  const name = `${link.textContent}`.toLowerCase().replaceAll(" ", "-");
+  download(await loadLink(link.href, askKey), name);
+}
+
 /** The network or the place was changed: what is on the stage is computed anew. */
 function onWish() {
   byId("where-note").textContent = place === "browser"
     ? "Pictures stay on this device: the network runs in this browser."
     : "Pictures are sent to the server that gave you this page, and are not kept there.";
   if (place === "browser") prepare(model, load).catch(tell);
-  if (current !== null) repeatItem(current);
+  for (const item of allItems()) {
+    if (item === current || item.state === "failed") repeatItem(item);
+  }
 }
 
 /** @param {Model} chosen */
@@ -285,7 +297,7 @@ function setPlace(wanted) {
   /** @type {HTMLInputElement} */ (input).checked = true;
 }
 
-function offerModels() {
+async function offerModels() {
   const select = /** @type {HTMLSelectElement} */ (byId("model"));
   select.replaceChildren(...models.map(({ name, version }, at) => {
     const twice = models.filter((each) => each.name === name).length > 1;
@@ -294,7 +306,7 @@ function offerModels() {
   select.addEventListener("change", () => choose(models[Number(select.value)]));
   byId("model-field").hidden = models.length < 2;
   byId("place").hidden = isStatic();
-  if (isStatic() || !navigator.onLine) setPlace("browser");
+  if (isStatic() || !(await isReachable())) setPlace("browser");
   byId("place").addEventListener("change", (event) => {
     place = /** @type {Place} */ (/** @type {HTMLInputElement} */ (event.target).value);
     onWish();
@@ -302,6 +314,7 @@ function offerModels() {
 }
 
 async function start() {
+  byId("unstarted").remove();
   startTheme();
   models = await loadModels(askKey);
   startSession({ wish: () => ({ model, place }), segment, changed: onItem });
@@ -317,7 +330,8 @@ async function start() {
     const action = actions[/** @type {HTMLElement | null} */ (button)?.dataset.do ?? ""];
     if (action !== undefined) void Promise.resolve(action()).catch(tell);
   });
-  offerModels();
+  byId("links").addEventListener("click", (event) => void followLink(event).catch(tell));
+  await offerModels();
   choose(models[0]);
   await startSamples(take);
 }

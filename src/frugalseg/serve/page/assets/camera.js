@@ -6,6 +6,13 @@ import { Problem } from "./problem.js";
 const SMOOTHING = 0.8; // of the frames per second shown
 const QUALITY = 0.9; // of the JPEG that goes to a server
 
+/** What browsers say of a camera that they do not give, for people. */
+const REASONS = /** @type {Record<string, string>} */ ({
+  NotFoundError: "This device has none, or none that the browser sees.",
+  NotAllowedError: "Its use was not allowed: browsers ask for it, or have a switch by the address.",
+  NotReadableError: "Another program is using it.",
+});
+
 const video = /** @type {HTMLVideoElement} */ (byId("video"));
 
 /** @type {MediaStream | null} */
@@ -31,7 +38,7 @@ export async function startCamera(work, told, failed) {
   stopCamera();
   const wish = { video: { facingMode: facing, width: { ideal: 640 }, height: { ideal: 480 } } };
   const fresh = await navigator.mediaDevices.getUserMedia(wish).catch((why) => {
-    throw new Problem("The camera cannot be used", `${why.message || why.name}.`);
+    throw new Problem("The camera cannot be used", REASONS[why.name] ?? String(why));
   });
   stream = fresh;
   video.srcObject = fresh;

@@ -62,14 +62,28 @@ export function isStatic() {
 }
 
 /**
- * @param {Model} model
- * @param {() => Promise<string | null>} askKey
- * @returns {Promise<ArrayBuffer>} The network's file.
+ * Whether there is a service to ask. Browsers know when there is no network at all, but then there
+ * may be a service on the same machine; and only GET is answered from what was kept.
  */
-export async function loadNetwork(model, askKey) {
-  const response = await ask(model.links.file, {}, askKey);
+export async function isReachable() {
+  if (navigator.onLine) return true;
+  return fetch(modelsAddress(), { method: "HEAD" }).then(() => true, () => false);
+}
+
+/** Whether requests go with a key, so that a link alone leads nowhere. */
+export function hasKey() {
+  return key !== null;
+}
+
+/**
+ * @param {string} address  One of a model's links.
+ * @param {() => Promise<string | null>} askKey
+ * @returns {Promise<Blob>}
+ */
+export async function loadLink(address, askKey) {
+  const response = await ask(address, {}, askKey);
   if (!response.ok) throw await problemOf(response);
-  return response.arrayBuffer();
+  return response.blob();
 }
 
 /**

@@ -1,0 +1,96 @@
+"""Whether the page gives the class ids of the runtime, and how long each step takes in it.
+
+    python benchmarks/measure_page.py ARTIFACT --theme page
+
+The page is exported with the artifact and opened in Chromium without a window; its own code decodes
+the sample pictures and computes them. Ids are compared pixel by pixel with `Segmenter`, decoded
+pictures byte by byte with Pillow.
+"""
+
+import argparse
+import functools
+import http.server
+import shutil
+import statistics
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from playwright.sync_api import sync_playwright
+from recording import write_records
+
+from frugalseg.core.records import Record, this_machine
+from frugalseg.imaging.read import read_image
+from frugalseg.runtime.segmenter import Segmenter
+from frugalseg.serve.page import PAGE
+from frugalseg.serve.static import write_static
+
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+ASK = """async ([name, runs]) => {
+    const { decodePicture, pixelsOf } = await import("./assets/picture.js");
+    const { segmentHere } = await import("./assets/browser.js");
+    const { models: [model] } = await (await fetch("static.json")).json();
+    const load = async ({ links }) => (await fetch(links.file)).arrayBuffer();
+    const picture = await decodePicture(await (await fetch(`samples/${name}`)).blob());
+    const { labels } = await segmentHere(model, picture, load);
+    const phases = [];
+    for (let k = 0; k < runs; k++) phases.push((await segmentHere(model, picture, load)).phases);
+    return { labels: Array.from(labels), pixels: Array.from(pixelsOf(picture)), phases };
+}"""
+
+
+class _Silent(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def main() -> None:
+    """Measure, print, write the record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("artifact", type=Path)
+    parser.add_argument("--theme", required=True)
+    parser.add_argument("--runs", type=int, default=15, help="on each picture, for the times")
+    parser.add_argument("--chromium", default=shutil.which("chromium"))
+    wish = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        write_static([wish.artifact], Path(folder) / "site")
+        handler = functools.partial(_Silent, directory=f"{folder}/site")
+        with (
+            http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server,
+            sync_playwright() as playwright,
+        ):
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            browser = playwright.chromium.launch(executable_path=wish.chromium, args=ARGUMENTS)
+            page = browser.new_page()
+            page.goto(f"http://127.0.0.1:{server.server_port}/")
+            samples = sorted((PAGE / "samples").glob("*.jpg"))
+            answers = [page.evaluate(ASK, [path.name, wish.runs]) for path in samples]
+            settings = {"browser": f"Chromium {browser.version}", "runs": wish.runs}
+            server.shutdown()
+    records = _records(wish.artifact, dict(zip(samples, answers, strict=True)))
+    for record in records:
+        print(f"{record.name:30} {record.value:.6g}")
+    print(write_records(wish.theme, "chromium", records, settings))
+
+
+def _records(artifact: Path, answers: dict[Path, Any]) -> list[Record]:
+    segmenter = Segmenter.open(artifact, threads=1)
+    agreed, decoded, took = [], [], dict[str, list[float]]()
+    for path, answer in answers.items():
+        image_HWC = read_image(path)
+        labels_HW = np.reshape(answer["labels"], image_HWC.shape[:2])
+        pixels_HWC = np.reshape(answer["pixels"], (*image_HWC.shape[:2], 4))[..., :3]
+        agreed.append(float((labels_HW == segmenter.labels_of(image_HWC)).mean()))
+        decoded.append(float((pixels_HWC == image_HWC).mean()))
+        for phase in (phase for phases in answer["phases"] for phase in phases):
+            took.setdefault(phase["name"], []).append(phase["ms"])
+    values = {"ids_agree": statistics.mean(agreed), "bytes_decoded_alike": statistics.mean(decoded)}
+    values |= {f"{name}_ms": statistics.median(times) for name, times in took.items()}
+    on = this_machine()
+    return [Record(name=n, value=v, kind="measured", on=on) for n, v in values.items()]
+
+
+if __name__ == "__main__":
+    main()
