@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--soak", type=int, help="so many requests more, to see the memory")
     parser.add_argument("--record")
     parser.add_argument(BARE, action="store_true", help=argparse.SUPPRESS)
     wish = parser.parse_args()
@@ -93,10 +94,28 @@ def with_service(wish: argparse.Namespace, bodies: list[bytes]) -> None:
             )
             print(number, {key: round(value, 5) for key, value in rounds[-1].items()},
                   f"{memory[-1]:,} bytes")  # fmt: skip
+        soaked = soak(wish, address, bodies, server.pid) if wish.soak else {}
     finally:
         server.terminate()
         server.wait()
-    report(wish, rounds, latencies, memory)
+    report(wish, rounds, latencies, memory, soaked)
+
+
+def soak(
+    wish: argparse.Namespace, address: str, bodies: list[bytes], process: int
+) -> dict[str, float]:
+    """Ask many times more; resident memory after each tenth."""
+    done, steps = 0, []
+    while done < wish.soak:
+        done += len(ask(address, bodies, wish.clients, 10.0))
+        if done >= (len(steps) + 1) * wish.soak / 10:
+            steps.append(resident_bytes(process))
+            print(f"{done:,} requests: {steps[-1]:,} bytes", flush=True)
+    return {
+        "soak_requests": float(done),
+        "soak_first_tenth_bytes": float(steps[0]),
+        "soak_last_bytes": float(steps[-1]),
+    }
 
 
 def report(
@@ -104,6 +123,7 @@ def report(
     rounds: list[dict[str, float]],
     latencies: list[float],
     memory: list[int],
+    soaked: dict[str, float],
 ) -> None:
     """Print and record medians over the rounds."""
     figures = {
@@ -116,6 +136,7 @@ def report(
         "memory_last_bytes": float(memory[-1]),
         "requests": float(len(latencies)),
     }
+    figures |= soaked
     figures["p99_over_p50"] = figures["p99_ms"] / figures["p50_ms"]
     for name, value in figures.items():
         print(f"{name:20} {value:16,.3f}")

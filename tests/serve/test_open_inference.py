@@ -115,6 +115,9 @@ GREY = np.zeros((1, 48, 64, 3), np.uint8)
         ({"data": [256] * GREY.size}, "whole numbers from 0 to 255"),
         ({"data": [10**30] * GREY.size}, "whole numbers from 0 to 255"),
         ({"data": [True] * GREY.size}, "whole numbers from 0 to 255"),
+        ({"data": ["x" * 1_000_000, *[""] * 1_000_000]}, "whole numbers from 0 to 255"),
+        ({"data": [[7], 7]}, "lists of equal length"),
+        ({"data": [[[[[[[[]]]]]]]]}, "whole numbers"),
         ({"data": []}, "whole numbers from 0 to 255"),
         ({"data": "AAAA"}, "expected a list"),
         ({"data": [0] * 7}, "data of shape [7]"),
@@ -147,7 +150,10 @@ def test_what_is_another_json_is_a_wrong_value(client: TestClient, content: byte
     assert client.post(INFER, content=content).status_code == 422
 
 
-@pytest.mark.parametrize(("length", "status"), [("99", 400), ("-1", 400), ("x", 400), ("3", 400)])
+@pytest.mark.parametrize(
+    ("length", "status"),
+    [("99", 400), ("-1", 400), ("x", 400), ("3", 400), ("9" * 5000, 400)],
+)
 def test_a_wrong_length_of_the_header_is_told(client: TestClient, length: str, status: int) -> None:
     answer = client.post(INFER, content=b'{"inputs": []}', headers={LENGTH: length})
     assert answer.status_code == status

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from frugalseg.core.errors import ArtifactError
+from frugalseg.serve import shelf as shelf_module
 from frugalseg.serve.shelf import Shelf
 
 
@@ -67,7 +68,14 @@ def test_the_newest_version_is_the_default_one(copy: Copy) -> None:
 
 
 @pytest.mark.parametrize(
-    "changed", [{"name": "a/b"}, {"name": ""}, {"created": "yesterday"}, {"labels": {}}]
+    "changed",
+    [
+        {"footprint": {"x": float("nan")}},
+        {"name": "a/b"},
+        {"name": ""},
+        {"created": "yesterday"},
+        {"labels": {}},
+    ],
 )
 def test_what_cannot_be_served_is_refused(copy: Copy, changed: dict[str, Any]) -> None:
     with pytest.raises(ArtifactError):
@@ -79,6 +87,21 @@ def test_a_network_whose_hash_is_not_the_manifests_is_refused(copy: Copy) -> Non
     with (folder / "model.int8.tflite").open("ab") as stream:
         stream.write(b"more")
     with pytest.raises(ArtifactError, match="hash"):
+        loaded(folder)
+
+
+def test_a_folder_that_changes_while_it_is_read_is_refused(
+    copy: Copy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = copy("one")
+    card = shelf_module._card
+
+    def changing(*rest: Any) -> str:
+        rewrite(folder, name="other")
+        return card(*rest)
+
+    monkeypatch.setattr(shelf_module, "_card", changing)
+    with pytest.raises(ArtifactError, match="changes while it is read"):
         loaded(folder)
 
 

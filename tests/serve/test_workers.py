@@ -1,8 +1,9 @@
 """The queue and its threads: room, order, ends, and clients that go away."""
 
 import asyncio
+import gc
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -96,6 +97,22 @@ def test_waiting_too_long_and_taking_too_long_are_told_apart(workers: Workers) -
         held.go.set()
 
     asyncio.run(ask())
+
+
+def test_jobs_that_are_given_up_together_leave_no_complaint(
+    workers: Workers, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def ask() -> None:
+        held = Held()
+        jobs: list[Callable[[int], int]] = [held, int]
+        with pytest.raises(NotBegunError):
+            await workers.run(jobs, 0.05)
+        held.go.set()
+        await workers.run([int], 10)
+
+    asyncio.run(ask())
+    gc.collect()
+    assert caplog.records == []
 
 
 def test_an_end_finishes_what_was_taken_and_takes_nothing_new() -> None:

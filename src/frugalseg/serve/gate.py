@@ -17,7 +17,7 @@ from frugalseg.serve.service import Service
 
 _SANE_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 _NEED_A_KEY = ("/v1/", "/v2", "/metrics")
-_NEED_NONE = ("/v2/health/",)
+_PROBES = ("/v2/health/",)
 
 log = logging.getLogger("frugalseg.serve")
 
@@ -65,7 +65,9 @@ class Gate:
             self._write_down(scope, headers, passage)
 
     def _check(self, scope: Scope, headers: Headers, passage: _Passage) -> None:
-        if self._in_flight > self._service.settings.limits.in_flight:
+        path = scope["path"]
+        is_probe = path.startswith(_PROBES)
+        if self._in_flight > self._service.settings.limits.in_flight and not is_probe:
             raise ProblemError(
                 429, "too many requests are open; try again", name="busy",
                 headers={"Retry-After": str(self._service.workers.retry_after_s())},
@@ -75,8 +77,7 @@ class Gate:
                 415, f"a body is sent as it is, not as {encoding[:40]!r}", name="content-encoding",
                 headers={"Accept-Encoding": "identity"},
             )  # fmt: skip
-        path = scope["path"]
-        if path.startswith(_NEED_A_KEY) and not path.startswith(_NEED_NONE):
+        if path.startswith(_NEED_A_KEY) and not is_probe:
             self._check_key(headers, passage)
 
     def _check_key(self, headers: Headers, passage: _Passage) -> None:

@@ -1,5 +1,6 @@
 """Routes of the Open Inference Protocol v2, as Triton, KServe and MLServer clients speak it."""
 
+import re
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +31,8 @@ from frugalseg.serve.tensors import (
 )
 
 router = APIRouter(prefix="/v2")
+
+_LENGTH = re.compile(r"[0-9]{1,12}")
 
 ONE = "/models/{name}"
 VERSION = ONE + "/versions/{version}"
@@ -159,6 +162,6 @@ def _header_length(request: Request) -> int | None:
     given = request.headers.get(HEADER_LENGTH)
     if given is None:
         return None
-    if not given.isascii() or not given.isdecimal():
+    if not _LENGTH.fullmatch(given):
         raise ProblemError(400, f"{HEADER_LENGTH} is a number of bytes, got {given[:40]!r}")
     return int(given)

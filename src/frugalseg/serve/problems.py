@@ -105,7 +105,7 @@ def install(app: FastAPI) -> None:
 
 
 def _answer(request: Request, problem: ProblemError) -> Response:
-    return problem_response(problem, request.url.path, request.scope.get("request_id"))
+    return problem_response(problem, request.scope["path"], request.scope.get("request_id"))
 
 
 def _mistakes(wrong: RequestValidationError) -> str:
@@ -123,7 +123,7 @@ def _of_http(request: Request, wrong: HTTPException) -> ProblemError:
     headers = dict(wrong.headers or {})
     match wrong.status_code:
         case 404:
-            detail = f"nothing is at {request.url.path[:200]!r}; see /openapi.json for what is"
+            detail = f"nothing is at {request.scope['path'][:200]!r}; see /openapi.json for what is"
         case 405:
             allowed = headers.get("allow") or headers.get("Allow") or "another method"
             detail = f"{request.method} is not answered here; use {allowed}"

@@ -1,5 +1,6 @@
 """Routes that segment: one picture, or several."""
 
+import asyncio
 import io
 import json
 import re
@@ -71,7 +72,10 @@ async def segment_batch(request: Request, service: TheService, wish: TheWish) ->
     request.scope["logged"] = _logged(model, phases, len(parts))
     is_json = wish.format == "json"
     results = [_result(part, one) for part, one in zip(parts, done, strict=True)]
-    content = _as_json(results) if is_json else _as_zip(parts, results, str(wish.format))
+    if is_json:
+        content = _as_json(results)
+    else:
+        content = await asyncio.to_thread(_as_zip, parts, results, str(wish.format))
     return Response(
         content,
         media_type="application/json" if is_json else "application/zip",

@@ -102,7 +102,7 @@ class Service:
             await asyncio.sleep(self.settings.reload_s)
             try:
                 await asyncio.to_thread(self.shelf.refresh)
-            except OSError:
+            except Exception:  # whatever lies there, what is served goes on
                 log.exception("the folders of the models cannot be looked at")
 
 

@@ -1,5 +1,6 @@
 """The shelf: which models are served, and how they are exchanged while they are."""
 
+import json
 import logging
 import re
 from collections.abc import Iterator, Sequence
@@ -107,7 +108,7 @@ def open_model(path: Path, *, workers: int, threads: int) -> Model:
             segmenters=segmenters,
             native_size=_native_size(segmenters[0]),
         )
-        _ = model.created
+        _ = model.created, json.dumps(model.to_dict(default=False), allow_nan=False)
     except (OSError, ValueError) as wrong:
         raise ArtifactError(f"{folder} cannot be opened: {wrong}") from wrong
     if not _NAME.fullmatch(model.name):

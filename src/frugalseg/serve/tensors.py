@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -18,6 +19,7 @@ IMAGE, SCORES, IDS = "image", "scores", "ids"
 _NAMES = {np.dtype(np.uint8): "UINT8", np.dtype(np.float32): "FP32"}
 _MOST_TENSORS = 16
 _MOST_AXES = 8
+_WHITE = 255
 
 Side = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Parameters = dict[str, Any]
@@ -142,18 +144,24 @@ def _values(tensor: TensorIn, rest: bytes) -> NDArray[np.uint8]:
 
 
 def _from_lists(data: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Read nested or flat lists of whole numbers from 0 to 255."""
+    """Read nested or flat lists of whole numbers from 0 to 255.
+
+    Not by numpy alone: of a list with one long text it would make as long a text of each element.
+    """
     if not isinstance(data, list):
         raise _wrong(f"{IMAGE} has no data: expected a list, or binary_data_size")
-    try:
-        values = np.array(data)
-    except (ValueError, OverflowError):  # lists of several lengths, or numbers past all types
-        values = np.array(None)
-    if values.dtype.kind not in "iu" or values.min() < 0 or values.max() > 255:  # noqa: PLR2004
+    level, found = data, [len(data)]
+    while level and isinstance(level[0], list) and len(found) <= len(shape):
+        widths = {len(part) if isinstance(part, list) else None for part in level}
+        if len(widths) > 1:
+            raise _wrong(f"{IMAGE} needs lists of equal length")
+        found.append(len(level[0]))
+        level = list(chain.from_iterable(level))
+    if not level or set(map(type, level)) != {int} or min(level) < 0 or max(level) > _WHITE:
         raise _wrong(f"{IMAGE} needs whole numbers from 0 to 255, in lists of equal length")
-    if values.shape not in {shape, (math.prod(shape),)}:
-        raise _wrong(f"{IMAGE} has data of shape {list(values.shape)}, expected {list(shape)}")
-    return values.astype(np.uint8)
+    if tuple(found) not in {shape, (math.prod(shape),)}:
+        raise _wrong(f"{IMAGE} has data of shape {found}, expected {list(shape)}")
+    return np.array(level, np.uint8)
 
 
 def _outputs(request: InferRequest, gives: Sequence[str]) -> dict[str, bool]:

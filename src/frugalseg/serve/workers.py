@@ -126,7 +126,7 @@ class Workers:
         """
         entries = self._enter(jobs)
         futures = [entry.future for entry in entries]
-        together = futures[0] if len(futures) == 1 else asyncio.gather(*futures)
+        together = _all_of(futures)
         try:
             await asyncio.wait(
                 [together, gone] if gone else [together],
@@ -190,6 +190,22 @@ class Workers:
             entry.begun = True
             self._busy += 1
             return entry
+
+
+def _all_of(futures: "Sequence[asyncio.Future[Any]]") -> "asyncio.Future[None]":
+    """Return what is done when all are; `gather` would complain of those that are given up."""
+    together: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    left = len(futures)
+
+    def count(_: object) -> None:
+        nonlocal left
+        left -= 1
+        if not left and not together.done():
+            together.set_result(None)
+
+    for future in futures:
+        future.add_done_callback(count)
+    return together
 
 
 def _deliver(future: asyncio.Future[Done[Any]], done: Done[Any]) -> None:
