@@ -9,6 +9,7 @@ int8 file is a ratio to that of frugalnet: all of them take turns.
 """
 
 import argparse
+import json
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -79,6 +80,10 @@ def main() -> None:
     )
     parser.add_argument("--only", action="append", help="names of networks; default: all")
     parser.add_argument("--record", metavar="THEME", help="write it down, such as zoo")
+    parser.add_argument(
+        "--with", dest="earlier", metavar="RECORD", type=Path,
+        help="take the networks that are not measured now from an earlier record",
+    )  # fmt: skip
     wish = parser.parse_args()
     torch.set_num_threads(1)
     if wish.fits_alone:
@@ -102,7 +107,19 @@ def main() -> None:
         told["networks"] = {name: dict(ZOO[name]) for name in found}
         told["fits"] = {name: facts["fits"] for name, facts in found.items()}
         told["refused"] = {n: f["refused"] for n, f in found.items() if f["refused"]}
+        if wish.earlier:
+            records += _join(told, json.loads(wish.earlier.read_text("utf-8")))
         print(write_records(wish.record, "any", records, told))
+
+
+def _join(told: dict[str, Any], earlier: Mapping[str, Any]) -> list[Record]:
+    """Add what an earlier record tells of other networks; return what it measured of them."""
+    left = [name for name in earlier["settings"]["networks"] if name not in told["networks"]]
+    for what in ("networks", "fits", "refused"):
+        before = earlier["settings"][what]
+        told[what] |= {name: before[name] for name in left if name in before}
+    told["networks"] = {name: told["networks"][name] for name in ZOO if name in told["networks"]}
+    return [Record(**r) for r in earlier["records"] if r["name"].rpartition("/")[0] in left]
 
 
 def _network(name: str) -> Network:
