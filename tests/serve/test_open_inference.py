@@ -122,6 +122,7 @@ GREY = np.zeros((1, 48, 64, 3), np.uint8)
         ({"data": "AAAA"}, "expected a list"),
         ({"data": [0] * 7}, "data of shape [7]"),
         ({"parameters": {"binary_data_size": 5}}, "binary_data_size says 5"),
+        ({"parameters": {"binary_data_size": True}}, "not a number of bytes"),
         ({"shape": [17, 48, 64, 3]}, "at most 16 pictures"),
     ],
 )
@@ -131,6 +132,13 @@ def test_a_wrong_tensor_is_told(client: TestClient, changed: dict[str, Any], sai
     assert answer.headers["content-type"] == "application/problem+json"
     assert said in answer.json()["detail"]
     assert answer.json()["error"] == answer.json()["detail"]
+
+
+def test_half_a_surrogate_pair_is_told_as_any_wrong_value(client: TestClient) -> None:
+    content = json.dumps(asked(GREY, parameters={"binary_data_size": "HALF"}))
+    answer = client.post(INFER, content=content.replace("HALF", r"\ud800"))
+    assert answer.status_code == 422
+    assert "not a number of bytes" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,12 @@ def test_what_the_browser_has_is_not_sent_again(page: Page) -> None:
     assert file.response("", '"other"').status_code == 200
 
 
+@pytest.mark.parametrize("accepted", ["gzip", ""])
+def test_answers_share_the_bytes_of_a_file(page: Page, accepted: str) -> None:
+    file = page.find("assets/run.wasm")
+    assert file.response(accepted, "").body is file.response(accepted, "").body
+
+
 def test_what_is_kept_compressed_is_sent_so_to_those_that_can_read_it(page: Page) -> None:
     file = page.find("assets/run.wasm")
     packed = file.response("br, gzip", "")

@@ -1,6 +1,7 @@
 """The service as a process: clients that are slow or go away, and its end."""
 
 import contextlib
+import gzip
 import http.client
 import json
 import shutil
@@ -13,9 +14,20 @@ from typing import Any
 
 import pytest
 
+from frugalseg.core.errors import ConfigError
+from frugalseg.serve.page import PAGE
+from frugalseg.serve.server import serve as serve_here
+from frugalseg.serve.service import open_service
+from frugalseg.serve.settings import Settings
+
 Serve = Callable[..., Any]
 
-LIMITS = {"headers_s": 0.6, "stall_s": 0.6, "body_s": 1.5, "picture_bytes": 100_000}
+LIMITS = {
+    "headers_s": 0.6, "stall_s": 0.6, "body_s": 1.5, "send_s": 0.8, "picture_bytes": 100_000,
+}  # fmt: skip
+
+LARGE = "assets/engine/litert_wasm_compat_internal.wasm"
+WHOLE_BYTES = len(gzip.decompress((PAGE / f"{LARGE}.gz").read_bytes()))
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +51,12 @@ def read_until(connection: socket.socket, end: bytes) -> bytes:
         assert part, f"closed after {received!r}"
         received += part
     return received
+
+
+def events_of(log: Path, route: str | None = None) -> list[dict[str, Any]]:
+    """Return what the log says; a line that is no JSON is an error."""
+    events = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    return [event for event in events if route in {None, event.get("route")}]
 
 
 def head(length: int, path: str = "/v1/segment?format=ids") -> bytes:
@@ -105,8 +123,9 @@ def test_what_is_sent_on_after_a_refusal_is_not_taken_for_long(impatient: Any) -
         b"POST /v1/segment HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 70_000,
+        b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n",
     ],
-    ids=["tls", "length", "two lengths", "long header"],
+    ids=["tls", "length", "two lengths", "long header", "no path"],
 )
 def test_what_is_no_http_is_a_problem(impatient: Any, sent: bytes) -> None:
     with impatient.connect() as connection:
@@ -119,11 +138,41 @@ def test_what_is_no_http_is_a_problem(impatient: Any, sent: bytes) -> None:
     assert json.loads(content)["status"] == 400
 
 
+def test_a_client_that_does_not_read_is_given_up_and_its_request_is_open_till_then(
+    impatient: Any,
+) -> None:
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(20)
+        connection.connect((impatient.host, impatient.port))
+        connection.sendall(f"GET /{LARGE} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        while not (events := events_of(impatient.log, "page")):
+            time.sleep(0.05)
+        received = b""
+        with contextlib.suppress(ConnectionResetError):
+            received = read_all(connection)
+    assert events[0]["ms"] > 1000 * LIMITS["send_s"]
+    assert len(received) < WHOLE_BYTES / 2
+
+
+def test_a_client_that_reads_slowly_gets_all_of_it(serve: Serve) -> None:
+    running = serve()
+    connection = http.client.HTTPConnection(running.host, running.port, timeout=20)
+    for _ in range(2):
+        connection.request("GET", f"/{LARGE}")
+        answer = connection.getresponse()
+        first = answer.read(10_000)
+        time.sleep(0.3)
+        assert len(first + answer.read()) == WHOLE_BYTES
+    connection.close()
+
+
 def test_after_all_this_it_still_answers(impatient: Any, body: bytes) -> None:
     connection = http.client.HTTPConnection(impatient.host, impatient.port, timeout=20)
     connection.request("POST", "/v1/segment", body)
     assert connection.getresponse().status == 200
     connection.close()
+    assert not [event for event in events_of(impatient.log) if event["level"] == "error"]
 
 
 def test_a_client_that_goes_away_costs_nothing_more(serve: Serve, body: bytes) -> None:
@@ -175,3 +224,9 @@ def test_an_end_finishes_what_was_accepted(
     assert statuses == [200] * 6
     with pytest.raises(OSError, match="refused"):
         running.connect()
+
+
+def test_an_address_that_is_none_is_told(golden: Path) -> None:
+    service = open_service(Settings(workers=1, host="a..b"), [golden])
+    with pytest.raises(ConfigError, match=r"port 8000 cannot be used: (?!unknown)"):
+        serve_here(service, print)

@@ -9,6 +9,7 @@ import pytest
 from frugalseg import Segmenter
 from frugalseg.core.errors import ArtifactError, ConfigError
 from frugalseg.core.files import sha256
+from frugalseg.serve import static
 from frugalseg.serve.static import write_static
 
 
@@ -38,12 +39,29 @@ def test_a_page_is_replaced_and_anything_else_is_left(golden: Path, tmp_path: Pa
     (out / "models" / "old").mkdir()
     write_static([golden], out)
     assert not (out / "models" / "old").exists()
-    (out / "notes.txt").write_text("mine")
-    with pytest.raises(ConfigError, match=r"more than a page \(notes.txt\)"):
+    for name in ("notes.txt", "models/mine.txt"):
+        (out / name).write_text("mine")
+        with pytest.raises(ConfigError, match=rf"more than a page \({name}\)"):
+            write_static([golden], out)
+        assert (out / name).read_text() == "mine"
+        (out / name).unlink()
+    (out / "static.json").write_text("[]")
+    with pytest.raises(ConfigError, match="not a page"):
         write_static([golden], out)
     with pytest.raises(ConfigError, match="not a page"):
         write_static([golden], golden)
-    assert (out / "notes.txt").read_text() == "mine"
+
+
+def test_a_page_of_another_release_is_replaced(
+    golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = Path(shutil.copytree(static.PAGE, tmp_path / "page"))
+    (page / "assets" / "gone.js").write_text("")
+    with monkeypatch.context() as before:
+        before.setattr(static, "PAGE", page)
+        write_static([golden], tmp_path / "site")
+    write_static([golden], tmp_path / "site")
+    assert not (tmp_path / "site" / "assets" / "gone.js").exists()
 
 
 def test_what_no_browser_runs_is_refused(golden: Path, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """The gate: what every request passes before a route sees it, and what is written down after."""
 
-import asyncio
 import logging
 import re
 import secrets
@@ -18,6 +17,7 @@ from frugalseg.serve.service import Service
 _SANE_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 _NEED_A_KEY = ("/v1/", "/v2", "/metrics")
 _PROBES = ("/v2/health/",)
+_PIECE_BYTES = 262_144
 
 log = logging.getLogger("frugalseg.serve")
 
@@ -99,8 +99,11 @@ class Gate:
             )  # fmt: skip
 
     def _sender(self, passage: _Passage, send: Send) -> Send:
-        """Add what every answer has, count it, and give up a client that does not read."""
-        limit_s = self._service.settings.limits.send_s
+        """Add what every answer has, count it, and send it in pieces.
+
+        A whole body would be taken at once, and wait outside of all counts for a client that does
+        not read. Piece by piece, its request stays open until the client has nearly all of it.
+        """
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -111,9 +114,12 @@ class Gate:
                 ]
                 await send({**message, "headers": [*message.get("headers", []), *extra]})
                 return
-            passage.bytes_out += len(message.get("body", b""))
-            async with asyncio.timeout(limit_s):
-                await send(message)
+            body, more = message.get("body", b""), message.get("more_body", False)
+            for at in range(0, max(1, len(body)), _PIECE_BYTES):
+                piece = body[at : at + _PIECE_BYTES]
+                is_last = at + _PIECE_BYTES >= len(body) and not more
+                await send({**message, "body": piece, "more_body": not is_last})
+                passage.bytes_out += len(piece)
 
         return sending
 

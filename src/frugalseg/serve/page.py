@@ -5,6 +5,7 @@ import hashlib
 import mimetypes
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Self
 
@@ -63,17 +64,16 @@ class File:
     cache: str
 
     def response(self, accept_encoding: str, none_match: str) -> Response:
-        """Read the file and answer with it, with 304 where the client has it."""
+        """Answer with the file, with 304 where the client has it."""
         headers = {"ETag": self.etag, "Cache-Control": self.cache, **HEADERS}
         if self.gzipped:
             headers["Vary"] = "Accept-Encoding"
         if self.etag in [tag.strip().removeprefix("W/") for tag in none_match.split(",")]:
             return Response(status_code=304, headers=headers)
-        content = self.path.read_bytes()
-        if self.gzipped and "gzip" in accept_encoding:
+        as_it_lies = self.gzipped and "gzip" in accept_encoding
+        if as_it_lies:
             headers["Content-Encoding"] = "gzip"
-        elif self.gzipped:
-            content = gzip.decompress(content)
+        content = _content(self.path, unpacked=self.gzipped and not as_it_lies)
         return Response(content, media_type=self.media_type, headers=headers)
 
 
@@ -98,6 +98,13 @@ class Page:
         if found := self.files.get(name or INDEX):
             return found
         raise ProblemError(404, "this installation has no page; /openapi.json says what is here")
+
+
+@cache
+def _content(path: Path, *, unpacked: bool) -> bytes:
+    """Read a file once. All answers share it, however many clients take their time to read."""
+    content = path.read_bytes()
+    return gzip.decompress(content) if unpacked else content
 
 
 def _file(path: Path) -> File:

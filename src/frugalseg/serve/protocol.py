@@ -12,14 +12,15 @@ MOST_HEAD_BYTES = 65_536
 MOST_PIPELINED = 32
 
 
-def bounded_protocol(patience_s: float) -> type[asyncio.Protocol]:
-    """Return the protocol that closes a connection which makes it wait for `patience_s`.
+def bounded_protocol(patience_s: float, send_s: float) -> type[asyncio.Protocol]:
+    """Return the protocol that closes a connection which makes it wait.
 
-    That is the wait for a first request, from the first byte of any request to the end of its
-    headers, and for the rest of a body that was refused. uvicorn bounds how long a connection is
-    idle after an answer; these waits, and the bytes of headers, it does not.
+    For up to `patience_s` it waits for a first request, from the first byte of any request to the
+    end of its headers, and for the rest of a body that was refused; for up to `send_s` for a client
+    to take an answer. uvicorn bounds how long a connection is idle after an answer; these waits,
+    and the bytes of headers, it does not.
     """
-    return type("Protocol", (_Protocol,), {"patience_s": patience_s})
+    return type("Protocol", (_Protocol,), {"patience_s": patience_s, "send_s": send_s})
 
 
 class _At(Enum):
@@ -32,20 +33,44 @@ class _At(Enum):
 
 class _Protocol(HttpToolsProtocol):
     patience_s: float
+    send_s: float
     _at = _At.GAP
     _head_bytes = 0
     _patience: asyncio.TimerHandle | None = None
+    _taking: asyncio.TimerHandle | None = None
+    _is_answered = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        # So that writing is paused while any byte waits, and goes on when all are taken.
+        transport.set_write_buffer_limits(high=0)
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        self._is_answered = True
         super().connection_lost(exc)
+        self._check_taken()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._is_answered = False
+        if self._taking is None:  # closing would wait for what was not taken
+            self._taking = self.loop.call_later(self.send_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._check_taken()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._is_answered = True
+        self._check_taken()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self.transport.is_closing():
+            return
         is_refused = self._at is _At.BODY and self.cycle.response_complete
         if self._at is _At.HEAD or is_refused:
             self._wait()
@@ -87,6 +112,11 @@ class _Protocol(HttpToolsProtocol):
     def _wait(self) -> None:
         if self._patience is None:
             self._patience = self.loop.call_later(self.patience_s, self.transport.close)
+
+    def _check_taken(self) -> None:
+        if self._taking is not None and self._is_answered and not self.flow.write_paused:
+            self._taking.cancel()
+            self._taking = None
 
     def _stop_waiting(self) -> None:
         if self._patience is not None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import os
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -32,7 +31,7 @@ def serve(service: Service, told: Callable[[str], None]) -> None:
     limits = settings.limits
     config = uvicorn.Config(
         create_app(service),
-        http=bounded_protocol(limits.headers_s),
+        http=bounded_protocol(limits.headers_s, limits.send_s),
         loop="auto",
         proxy_headers=False,
         ws="none",
@@ -63,8 +62,9 @@ def _listen(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
-    except OSError as wrong:
+    except OSError as wrong:  # a name that is not known has no errno of the system
+        why = (wrong.strerror or str(wrong)).partition(" (")[0].lower()
         raise ConfigError(
-            f"{settings.host} port {settings.port} cannot be used:"
-            f" {os.strerror(wrong.errno or 0).lower()}; choose another with --host or --port"
+            f"{settings.host} port {settings.port} cannot be used: {why};"
+            " choose another with --host or --port"
         ) from wrong

@@ -41,7 +41,7 @@ class Limits(Part):
 class Settings(Part):
     """How the service runs. `threads` is of each engine; `workers` are engines side by side."""
 
-    host: str = "127.0.0.1"
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     workers: Annotated[int, Field(ge=1, le=256)] = 2
     threads: Annotated[int, Field(ge=1, le=64)] = 1

@@ -1,6 +1,7 @@
 """The page as a folder for any web host: networks run in the browser, and no service is needed."""
 
 import gzip
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,7 +48,7 @@ def write_static(sources: Sequence[Path], out: Path) -> list[Model]:
         told = _ASKS_THE_SERVICE.replace("v1/models", LISTED)
         write_text(draft / INDEX, index.replace(_ASKS_THE_SERVICE, told))
         listed = [_written(model, draft, default=model is models[0]) for model in models]
-        write_json(draft / LISTED, {"models": listed})
+        write_json(draft / LISTED, {"models": listed, "files": _files_in(draft)})
     return models
 
 
@@ -77,16 +78,20 @@ def _written(model: Model, draft: Path, *, default: bool) -> dict[str, Any]:
     return model.to_dict(default=default) | {"links": links}
 
 
+def _files_in(folder: Path) -> list[str]:
+    found = (path for path in folder.rglob("*") if not path.is_dir())
+    return sorted(path.relative_to(folder).as_posix() for path in found)
+
+
 def _check_place(out: Path) -> None:
     """Refuse a place where anything lies but a page that was written here."""
     check_folder(out.parent)
     if not out.exists():
         return
-    if not (out / LISTED).is_file():
-        raise ConfigError(f"{out} exists and is not a page: name another folder")
-    there = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
-    mine = {LISTED, *_page_files()}
-    foreign = sorted(name for name in there - mine if not name.startswith(f"{MODELS}/"))
-    if foreign:
+    try:
+        mine = {LISTED, *json.loads((out / LISTED).read_text(encoding="utf-8"))["files"]}
+    except (OSError, ValueError, LookupError, TypeError) as wrong:
+        raise ConfigError(f"{out} exists and is not a page: name another folder") from wrong
+    if foreign := [name for name in _files_in(out) if name not in mine]:
         named = ", ".join(foreign[:_NAMED])
         raise ConfigError(f"{out} holds more than a page ({named}): name another folder")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from frugalseg.core.parse import reason
 from frugalseg.serve.problems import ProblemError
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
@@ -105,9 +106,9 @@ def _divide(body: bytes, header_length: int | None) -> tuple[InferRequest, bytes
     try:
         values = json.loads(head, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as wrong:
-        reason = str(wrong) if isinstance(wrong, ValueError) else "it is nested too deeply"
+        why = reason(wrong) if isinstance(wrong, ValueError) else "it is nested too deeply"
         raise ProblemError(
-            400, f"the request is not JSON: {reason[:200]}", name="broken-json"
+            400, f"the request is not JSON: {why[:200]}", name="broken-json"
         ) from wrong
     try:
         request = InferRequest.model_validate(values)
@@ -132,6 +133,8 @@ def _values(tensor: TensorIn, rest: bytes) -> NDArray[np.uint8]:
     expected = math.prod(tensor.shape)
     if "binary_data_size" in tensor.parameters:
         size = tensor.parameters["binary_data_size"]
+        if type(size) is not int or size < 0:
+            raise _wrong("binary_data_size is not a number of bytes")
         if size != expected or len(rest) != expected:
             raise _wrong(
                 f"{IMAGE} needs {expected:,} bytes; binary_data_size says {str(size)[:20]}, and"
