@@ -63,11 +63,6 @@ ZOO: Mapping[str, Mapping[str, Any]] = {
     "pidnet": {"name": "pidnet"},
     "lraspp, mobilenetv3-small": {"name": "lraspp", "backbone": "mobilenetv3-small"},
     "lraspp, mobilenetv3-large": {"name": "lraspp", "backbone": "mobilenetv3-large"},
-    "lraspp, mobilenetv3-large, deploy": {
-        "name": "lraspp",
-        "backbone": "mobilenetv3-large",
-        "act": "relu",
-    },
 }
 
 
