@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from frugalseg.export.seen import mean_seen
 from frugalseg.models.network import Network
 
 
@@ -26,7 +27,7 @@ def correct(lowered: Network, feeds: Sequence[Any], rounded: Mapping[str, Tensor
         name: layer for name, layer in lowered.named_modules()
         if isinstance(layer, nn.Conv2d) and layer.bias is not None
     }  # fmt: skip
-    means = _means(lowered, layers, feeds)
+    means = mean_seen(lowered, layers, feeds, lambda _, x_NChw: x_NChw.mean((0, 2, 3)))
     for name, layer in layers.items():
         if name not in means:
             continue
@@ -35,22 +36,3 @@ def correct(lowered: Network, feeds: Sequence[Any], rounded: Mapping[str, Tensor
         shift = torch.einsum("goi,gi->go", by_group, means[name].view(groups, -1))
         assert layer.bias is not None
         layer.bias -= shift.flatten()
-
-
-def _means(
-    lowered: Network, layers: Mapping[str, nn.Conv2d], feeds: Sequence[Any]
-) -> dict[str, Tensor]:
-    """Return the mean of each channel that enters each layer."""
-    sums, hooks = dict[str, Tensor](), []
-
-    def look(name: str, x_NChw: Tensor) -> None:
-        sums[name] = sums.get(name, torch.zeros(())) + x_NChw.mean((0, 2, 3)) / len(feeds)
-
-    for name, layer in layers.items():
-        see = lambda _layer, given, name=name: look(name, given[0])  # noqa: E731
-        hooks.append(layer.register_forward_pre_hook(see))
-    for feed in feeds:
-        lowered.native(torch.from_numpy(feed).permute(0, 3, 1, 2))
-    for hook in hooks:
-        hook.remove()
-    return sums

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from frugalseg.export.seen import mean_seen
 from frugalseg.models.layers import SameConv
 from frugalseg.models.network import Network
 from frugalseg.training.quantise import BITS, LEAST_SCALE, round_weight
@@ -42,12 +43,12 @@ def gptq(lowered: Network, feeds: Sequence[Any], bits: Mapping[str, int]) -> dic
 
     `feeds` are (1, H, W, channels). A convolution that no feed reaches is rounded to the nearest.
     """
-    found, hessians = nearest(lowered, feeds, bits), _hessians(lowered, feeds)
-    for name, layer in _layers(lowered):
-        if name in hessians:
-            weight_GOK = layer.weight.reshape(layer.groups, -1, hessians[name].shape[-1])
-            rounded_GOK = _rounded(weight_GOK, hessians[name], bits.get(name, BITS))
-            found[name] = rounded_GOK.reshape(layer.weight.shape)
+    found, layers = nearest(lowered, feeds, bits), dict(_layers(lowered))
+    for name, hessian_GKK in mean_seen(lowered, layers, feeds, _moment).items():
+        weight_OIHW = layers[name].weight
+        weight_GOK = weight_OIHW.reshape(len(hessian_GKK), -1, hessian_GKK.shape[-1])
+        rounded_GOK = _rounded(weight_GOK, hessian_GKK, bits.get(name, BITS))
+        found[name] = rounded_GOK.reshape(weight_OIHW.shape)
     return found
 
 
@@ -63,23 +64,11 @@ def _layers(lowered: Network) -> Iterator[tuple[str, nn.Conv2d]]:
             yield name, layer
 
 
-def _hessians(lowered: Network, feeds: Sequence[Any]) -> dict[str, Tensor]:
-    """Return the second moments of what the filters of each layer see, (groups, K, K)."""
-    sums, hooks = dict[str, Tensor](), []
-
-    def look(name: str, layer: nn.Conv2d, x_NChw: Tensor) -> None:
-        seen_NGKL = _patches(layer, x_NChw)
-        moment_GKK = torch.einsum("ngkl,ngjl->gkj", seen_NGKL, seen_NGKL) / seen_NGKL.shape[-1]
-        sums[name] = sums.get(name, torch.zeros(())) + moment_GKK / len(feeds)
-
-    for name, layer in _layers(lowered):
-        see = lambda module, given, name=name: look(name, module, given[0])  # noqa: E731
-        hooks.append(layer.register_forward_pre_hook(see))
-    for feed in feeds:
-        lowered.native(torch.from_numpy(feed).permute(0, 3, 1, 2))
-    for hook in hooks:
-        hook.remove()
-    return sums
+def _moment(layer: nn.Conv2d, x_NChw: Tensor) -> Tensor:
+    """Return the second moments of what the filters of a layer see, (groups, K, K)."""
+    seen_NGKL = _patches(layer, x_NChw)
+    moment_GKK: Tensor = torch.einsum("ngkl,ngjl->gkj", seen_NGKL, seen_NGKL)
+    return moment_GKK / seen_NGKL.shape[-1]
 
 
 def _patches(layer: nn.Conv2d, x_NChw: Tensor) -> Tensor:
@@ -113,7 +102,7 @@ def _rounded(weight_GOK: Tensor, hessian_GKK: Tensor, bits: int) -> Tensor:
 def _inverse_root(hessian_GKK: Tensor, power_GK: Tensor) -> Tensor:
     """Return U with U^T U the inverse of the damped Hessian; its rows say who takes up what."""
     damp_G1 = DAMP * power_GK.mean(1, keepdim=True).clamp_min(LEAST_SCALE)
-    damped = hessian_GKK.double() + torch.diag_embed((damp_G1 + 0 * power_GK).double())
+    damped = hessian_GKK.double() + torch.diag_embed(damp_G1.expand_as(power_GK).double())
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(damped))
     upper_GKK: Tensor = torch.linalg.cholesky(inverse, upper=True)
     return upper_GKK.to(hessian_GKK.dtype)
