@@ -10,21 +10,18 @@ milliseconds.
 """
 
 import argparse
-import functools
 import gzip
-import http.server
 import shutil
 import statistics
 import tempfile
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from browsing import Silent, opened
 from numpy.typing import NDArray
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 from recording import write_records
 
 from frugalseg.core.records import Record, this_machine
@@ -34,7 +31,6 @@ from frugalseg.runtime.segmenter import Segmenter
 from frugalseg.serve.page import PAGE
 
 HERE = Path(__file__).parent / "browser"
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 LITERT = "@litertjs/core/wasm/litert_wasm"
 ASK = """([address, wish]) => new Promise((resolve) => {
     const worker = new Worker(address);
@@ -72,16 +68,13 @@ WAYS = (
 NATIVE = "runtime of this machine, int8"
 
 
-class _Isolated(http.server.SimpleHTTPRequestHandler):
+class _Isolated(Silent):
     """Threads in a browser need a page that is isolated."""
 
     def end_headers(self) -> None:
         self.send_header("Cross-Origin-Opener-Policy", "same-origin")
         self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
         super().end_headers()
-
-    def log_message(self, *_: Any) -> None:
-        pass
 
 
 def main() -> None:
@@ -101,23 +94,15 @@ def main() -> None:
         for path in wish.artifact.glob("model.*"):
             shutil.copy(path, host)
         (host / "packages").symlink_to(wish.packages.absolute())
-        records, version = _measured(wish, host)
-    settings = {"browser": f"Chromium {version}", "rounds": wish.rounds, "runs": wish.runs}
+        records, browser = _measured(wish, host)
+    settings = {"browser": browser, "rounds": wish.rounds, "runs": wish.runs}
     print(write_records(wish.theme, "chromium", records, settings))
 
 
 def _measured(wish: argparse.Namespace, host: Path) -> tuple[list[Record], str]:
     times: dict[str, list[float]] = {name: [] for name in (NATIVE, *(w.name for w in WAYS))}
     agreed: dict[str, float] = {}
-    handler = functools.partial(_Isolated, directory=str(host))
-    with (
-        http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server,
-        sync_playwright() as playwright,
-    ):
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        browser = playwright.chromium.launch(executable_path=wish.chromium, args=ARGUMENTS)
-        page = browser.new_page()
-        page.goto(f"http://127.0.0.1:{server.server_port}/index.html")
+    with opened(host, wish.chromium, _Isolated) as (page, browser):
         for number in range(wish.rounds):
             times[NATIVE] += _native(wish.artifact, wish.runs)
             for way in WAYS:
@@ -125,9 +110,7 @@ def _measured(wish: argparse.Namespace, host: Path) -> tuple[list[Record], str]:
                 times[way.name] += took
                 agreed[way.name] = share
             print(f"round {number + 1} of {wish.rounds}", flush=True)
-        version = browser.version
-        server.shutdown()
-    return _records(times, agreed, wish), version
+    return _records(times, agreed, wish), browser
 
 
 def _pictures(segmenter: Segmenter) -> list[NDArray[np.uint8]]:

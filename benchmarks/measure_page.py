@@ -8,17 +8,14 @@ pictures byte by byte with Pillow.
 """
 
 import argparse
-import functools
-import http.server
 import shutil
 import statistics
 import tempfile
-import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from playwright.sync_api import sync_playwright
+from browsing import opened
 from recording import write_records
 
 from frugalseg.core.records import Record, this_machine
@@ -27,7 +24,6 @@ from frugalseg.runtime.segmenter import Segmenter
 from frugalseg.serve.page import PAGE
 from frugalseg.serve.static import write_static
 
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 ASK = """async ([name, runs]) => {
     const { decodePicture, pixelsOf } = await import("./assets/picture.js");
     const { segmentHere } = await import("./assets/browser.js");
@@ -41,11 +37,6 @@ ASK = """async ([name, runs]) => {
 }"""
 
 
-class _Silent(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
 def main() -> None:
     """Measure, print, write the record."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -56,19 +47,10 @@ def main() -> None:
     wish = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         write_static([wish.artifact], Path(folder) / "site")
-        handler = functools.partial(_Silent, directory=f"{folder}/site")
-        with (
-            http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server,
-            sync_playwright() as playwright,
-        ):
-            threading.Thread(target=server.serve_forever, daemon=True).start()
-            browser = playwright.chromium.launch(executable_path=wish.chromium, args=ARGUMENTS)
-            page = browser.new_page()
-            page.goto(f"http://127.0.0.1:{server.server_port}/")
+        with opened(Path(folder) / "site", wish.chromium) as (page, browser):
             samples = sorted((PAGE / "samples").glob("*.jpg"))
             answers = [page.evaluate(ASK, [path.name, wish.runs]) for path in samples]
-            settings = {"browser": f"Chromium {browser.version}", "runs": wish.runs}
-            server.shutdown()
+    settings = {"browser": browser, "runs": wish.runs}
     records = _records(wish.artifact, dict(zip(samples, answers, strict=True)))
     for record in records:
         print(f"{record.name:30} {record.value:.6g}")
