@@ -248,11 +248,9 @@ def test_one_of_several_networks_is_chosen(
         seen = visit(address)
         seen.drop(picture)
         seen.wait_for(".card .state", "ms")
-        before = len(seen.asked)
-        seen.page.locator("#model").select_option("the other one")
+        with seen.page.expect_request(lambda request: "model=the+other+one" in request.url):
+            seen.page.locator("#model").select_option("the other one")
         seen.wait_for("#facts", "the other one")
-        while not any("model=the+other+one" in url for url in seen.asked[before:]):
-            seen.page.wait_for_timeout(50)
 
 
 def test_a_service_with_keys_is_asked_with_one(
