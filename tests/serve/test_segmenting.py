@@ -156,10 +156,11 @@ def test_regions_leave_out_the_background_and_begin_with_the_largest(
         ({"size": "0x7"}, "size"),
         ({"format": "jpeg"}, "format"),
         ({"formt": "json"}, "formt: no such parameter"),
+        ({"format": ["ids", "json"]}, "format: is there more than once"),
     ],
 )
 def test_what_does_not_go_together_is_told(
-    client: TestClient, body: bytes, query: dict[str, str], said: str
+    client: TestClient, body: bytes, query: dict[str, str | list[str]], said: str
 ) -> None:
     answer = client.post("/v1/segment", params=query, content=body)
     assert answer.status_code == 422

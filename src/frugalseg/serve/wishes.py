@@ -111,6 +111,10 @@ class Wish(BaseModel):
 
 async def _wished(request: Request) -> Wish:
     """Read the query. FastAPI could, from its model, in half of the time that a request takes."""
+    named = [name for name, _ in request.query_params.multi_items()]
+    if len(named) > len(request.query_params):
+        twice = next(name for name in named if named.count(name) > 1)
+        raise ProblemError(422, f"{twice[:80]}: is there more than once", name="wrong-value")
     try:
         return Wish.model_validate(dict(request.query_params))
     except ValidationError as wrong:
