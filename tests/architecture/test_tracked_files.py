@@ -13,10 +13,11 @@ PRIVATE = re.compile(
     r"|pypi\.or[g]|pythonhosted\.or[g]|download\.pytorch\.or[g]|extra-index-ur[l]"
 )
 MOST_BYTES = 500_000
-# What ships so that the first try needs nothing: the page's engine, and a network of our own.
+# What ships so that the first try needs nothing: the page's engines, and a network of our own.
 SHIPPED = ROOT / "src/frugalseg/serve"
 LARGER = {
     SHIPPED / "page/assets/engine/litert_wasm_compat_internal.wasm.gz": 3_000_000,
+    SHIPPED / "page/assets/engine/litert_wasm_internal.wasm.gz": 3_000_000,
     SHIPPED / "network/model.int8.tflite": 1_000_000,
 }
 

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.slow
 
 Open = Callable[..., Any]
 AGREED = 0.999  # of the pixels, between the page and the runtime
+JS = "text/javascript"
 
 
 @pytest.fixture(scope="module")
@@ -108,11 +109,16 @@ def test_pointer_and_arrow_keys_name_the_class_at_a_place(
     assert spoken == names[labels_HW[height // 2, width // 2]]
 
 
+@pytest.mark.parametrize("build", ["litert_wasm_internal", "litert_wasm_compat_internal"])
 def test_the_browser_computes_the_ids_of_the_runtime(
-    visit: Open, address: str, page_folder: Path, segmenter: Segmenter, tmp_path: Path
+    visit: Open, address: str, page_folder: Path, segmenter: Segmenter, tmp_path: Path, build: str
 ) -> None:
     samples = sorted((page_folder / "samples").glob("*.jpg"))
-    seen = visit(address)
+    old = "compat" in build  # a browser without relaxed SIMD
+    seen = visit(address, service_workers="block" if old else "allow")
+    if old:
+        chosen = f'const ENGINE = "engine/{build}";'
+        seen.context.route("**/assets/build.js", lambda route: route.fulfill(body=chosen, content_type=JS))
     seen.compute("browser")
     before = len(seen.asked)
     seen.drop(*samples)
@@ -123,6 +129,7 @@ def test_the_browser_computes_the_ids_of_the_runtime(
         seen.wait_for(".card .open[aria-current=true] .name", sample.name)
         mask_HW = np.array(Image.open(seen.save("mask", tmp_path / f"{number}.png")))
         assert (mask_HW == segmenter.segment(sample).labels_HW).mean() >= AGREED
+    assert [url for url in seen.asked if url.endswith(f"/{build}.wasm")] != []
     assert "in this browser" in seen.page.locator("#timing").inner_text()
     seen.compute("server")
     seen.wait_for("#timing", "on the server")
@@ -273,7 +280,7 @@ def test_an_exported_page_works_on_a_plain_host_without_a_connection(
     visit: Open, static: str, picture: Path, segmenter: Segmenter
 ) -> None:
     seen = visit(static)
-    kept = "caches.open('frugalseg-1').then((c) => c.keys()).then((k) => k.map((r) => r.url))"
+    kept = "caches.open('frugalseg-2').then((c) => c.keys()).then((k) => k.map((r) => r.url))"
     while not any(url.endswith(".tflite") for url in seen.page.evaluate(kept)):
         seen.page.wait_for_timeout(100)
     seen.context.set_offline(True)

@@ -3,20 +3,20 @@
  * kept steps in where it fails. What is asked of the server (POST) is never kept.
  */
 
-const CACHE = "frugalseg-1";
+const CACHE = "frugalseg-2";
 
 const KEPT = [
-  "./", "index.html", "assets/app.js", "assets/app.webmanifest", "assets/browser.js", "assets/camera.js",
-  "assets/engine.js", "assets/engine/litert_wasm_compat_internal.js",
-  "assets/engine/litert_wasm_compat_internal.wasm", "assets/gallery.js", "assets/icon.svg",
-  "assets/intake.js", "assets/legend.js", "assets/offline.js", "assets/page.js",
-  "assets/picture.js", "assets/pixels.js", "assets/png.js", "assets/problem.js", "assets/server.js",
-  "assets/session.js", "assets/style.css", "assets/theme.js", "assets/types.js", "assets/view.js",
-  "assets/worker.js", "samples/index.json",
+  "./", "index.html", "assets/app.js", "assets/app.webmanifest", "assets/browser.js", "assets/build.js",
+  "assets/camera.js", "assets/engine.js", "assets/gallery.js", "assets/icon.svg", "assets/intake.js",
+  "assets/legend.js", "assets/offline.js", "assets/page.js", "assets/picture.js", "assets/pixels.js",
+  "assets/png.js", "assets/problem.js", "assets/server.js", "assets/session.js", "assets/style.css",
+  "assets/theme.js", "assets/types.js", "assets/view.js", "assets/worker.js", "samples/index.json",
 ];
 
 /** @type {any} */
 const lifetime = self;
+
+lifetime.importScripts("assets/build.js"); // which engine: ENGINE
 
 lifetime.addEventListener("install", (/** @type {any} */ event) => {
   event.waitUntil(install());
@@ -39,7 +39,7 @@ lifetime.addEventListener("fetch", (/** @type {any} */ event) => {
 });
 
 async function install() {
-  await keep(KEPT);
+  await keep([...KEPT, ...[".js", ".wasm"].map((end) => `assets/${ENGINE}${end}`)]);
   const cache = await caches.open(CACHE);
   const { samples } = await (await cache.match("samples/index.json"))?.json() ?? { samples: [] };
   await keep(samples.map((/** @type {{ file: string }} */ { file }) => `samples/${file}`));

@@ -6,8 +6,6 @@
 /** @import { Answer, Model, Phase } from "./types.js" */
 /** @import { Network, Runtime, Tensor } from "./engine.js" */
 
-const ENGINE = "engine/litert_wasm_compat_internal";
-
 /** @type {any} */
 const scope = self;
 
@@ -22,6 +20,7 @@ let before = Promise.resolve();
 
 /** @returns {Promise<Runtime>} */
 function startEngine() {
+  scope.importScripts("build.js");
   scope.importScripts(`${ENGINE}.js`);
   const locateFile = (/** @type {string} */ name) => new URL(`engine/${name}`, scope.location).href;
   const quiet = () => undefined; // it greets on each start
