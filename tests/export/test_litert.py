@@ -5,13 +5,21 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
+import torch
+from ai_edge_litert.interpreter import Interpreter
 
+from frugalseg.core.inputs import InputSpec
 from frugalseg.data.catalog import open_dataset
 from frugalseg.export.gate import PARITY, check_parity
-from frugalseg.export.litert import quiet
+from frugalseg.export.litert import export_litert, quiet
+from frugalseg.export.litert_int8 import export_litert_int8
+from frugalseg.export.quantisation import Quantisation
+from frugalseg.models.network import Network
 from frugalseg.runtime.segmenter import Segmenter
 from frugalseg.training.checkpoint import load_checkpoint
 
@@ -44,6 +52,31 @@ def test_the_fp32_file_takes_pixels_and_normalises_them(
     counted = operators(artifact / "model.fp32.tflite")
     assert counted["CAST"] == 1
     assert not counted.keys() & {"TRANSPOSE", "PAD", "PADV2"}
+
+
+def test_files_of_one_network_share_a_conversion_unless_its_weights_were_changed(
+    tmp_path: Path, untrained: Callable[..., Network]
+) -> None:
+    """With a mean and a deviation of which no binary fraction is the inverse."""
+    import litert_torch
+
+    spec, shared = InputSpec(height=48, width=64, mean=123.7, std=58.4), tmp_path / "shared"
+    shared.mkdir()
+    network = untrained()
+    pixels_NHWC = np.random.default_rng(0).integers(0, 256, (1, *spec.size, 3), np.uint8)
+    given: dict[str, Any] = {"pictures": [pixels_NHWC[0]], "shared": shared}
+    with mock.patch("litert_torch.convert", wraps=litert_torch.convert) as convert:
+        export_litert_int8(network, spec, tmp_path / "int8.tflite", **given)
+        export_litert(network, spec, tmp_path / "fp32.tflite", **given)
+        assert convert.call_count == 1
+        how = Quantisation(equalise=True)
+        export_litert_int8(network, spec, tmp_path / "equal.tflite", how=how, **given)
+        assert convert.call_count == 2
+    file = Interpreter(str(tmp_path / "fp32.tflite")).get_signature_runner()
+    (scores_NHWC,) = file(args_0=pixels_NHWC).values()
+    x_NCHW = (torch.from_numpy(pixels_NHWC).permute(0, 3, 1, 2).float() - spec.mean) / spec.std
+    expected = network.native(x_NCHW).detach().permute(0, 2, 3, 1).numpy()
+    np.testing.assert_allclose(scores_NHWC, expected, rtol=0, atol=1e-4)
 
 
 def test_quiet_swallows_what_is_printed_and_puts_everything_back(

@@ -92,10 +92,11 @@ def test_a_network_of_many_weights_is_whole(
 def test_an_enet_becomes_int8_and_computes_the_same(tmp_path: Path, operators: Operators) -> None:
     torch.manual_seed(0)
     spec, path = InputSpec(height=48, width=64), tmp_path / "model.tflite"
-    network = Architecture(name="enet", settings={"num_classes": 3}).build().eval()
+    few = {"num_classes": 3, "depth": 1, "decoder_depth": 1}
+    network = Architecture(name="enet", settings=few).build().eval()
     some = pictures(spec)
     export_litert_int8(network, spec, path, pictures=some)
-    assert operators(path)["CONV_2D"] > 80
+    assert operators(path)["CONV_2D"] > 40
     assert _correlation(network, spec, path, some[0]) > 0.9
 
 

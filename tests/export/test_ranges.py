@@ -62,7 +62,7 @@ class Small(Network):
 
 def test_maps_of_a_file_get_ranges_of_their_own_and_scores_are_not_cut(tmp_path: Path) -> None:
     spec, path = InputSpec(height=32, width=48), tmp_path / "float.tflite"
-    convert(Small().eval(), spec, path, raw=False)
+    convert(Small().eval(), spec, path)
     noise = np.random.default_rng(0)
     feeds = [noise.standard_t(3, (1, 32, 48, 3)).astype(np.float32) for _ in range(2)]
     seen = histograms(path, feeds)

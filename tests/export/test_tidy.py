@@ -30,7 +30,7 @@ def untidy(
     def make(folder: Path) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(import_module("frugalseg.export.litert"), "tidy", lambda path: None)
-            convert(untrained(), SPEC, folder / "model.tflite", raw=False)
+            convert(untrained(), SPEC, folder / "model.tflite")
 
     return once("untidy", make) / "model.tflite"
 
@@ -81,7 +81,7 @@ def test_channels_are_padded_without_a_change_of_layout(
 ) -> None:
     monkeypatch.setattr(import_module("frugalseg.export.litert"), "tidy", lambda path: None)
     untidy, path = tmp_path / "untidy.tflite", tmp_path / "tidy.tflite"
-    convert(Widening().eval(), SPEC, untidy, raw=False)
+    convert(Widening().eval(), SPEC, untidy)
     assert operators(untidy)["TRANSPOSE"] >= 3  # else there is nothing to show
     tidy(Path(shutil.copy(untidy, path)))
     assert operators(path) == {"CONV_2D": 3, "PAD": 1, "ADD": 1}

@@ -37,7 +37,7 @@ def write(monkeypatch: pytest.MonkeyPatch, golden: Path) -> Use:
     """Lets a format write a copy of the golden file, spoilt if asked."""
 
     def use(*, spoil: bool = False, **changes: Any) -> None:
-        def copy(network: Any, spec: Any, path: Path, *, pictures: Any, how: Any = None) -> None:
+        def copy(network: Any, spec: Any, path: Path, **_: Any) -> None:
             shutil.copy(golden / "model.int8.tflite", path)
             if spoil:
                 _spoil(path)

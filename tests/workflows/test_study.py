@@ -52,7 +52,7 @@ def converter(monkeypatch: pytest.MonkeyPatch, golden: Path) -> Callable[[Spoil 
     """Puts the golden file in the place of what a converter would write."""
 
     def use(act: Spoil | None = None) -> None:
-        def copy(network: Any, spec: Any, path: Path, *, pictures: Any, how: Any = None) -> None:
+        def copy(network: Any, spec: Any, path: Path, **_: Any) -> None:
             if act is not None:
                 act(path)
             shutil.copy(golden / "model.int8.tflite", path)

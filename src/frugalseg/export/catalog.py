@@ -26,8 +26,12 @@ class Write(Protocol):
         *,
         pictures: Pictures,
         how: Quantisation = ...,
+        shared: Path | None = ...,
     ) -> None:
-        """Write the file; formats in float need neither `pictures` nor `how`."""
+        """Write the file; formats in float need neither `pictures` nor `how`.
+
+        `shared` is a folder in which files of the same network may leave work for each other.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,11 @@
 """Reading and writing .tflite files as objects that can be edited."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from frugalseg.core.errors import require
 from frugalseg.core.files import complete_file
@@ -65,3 +67,39 @@ def set_options(operator: Any, options: Any) -> None:
     operator.builtinOptions = options
     name = type(options).__name__.removesuffix("T")
     operator.builtinOptionsType = getattr(schema().BuiltinOptions, name)
+
+
+# Versions of operators that have what is used here.
+VERSIONS = {"RESIZE_BILINEAR": 3, "ARG_MAX": 2, "CAST": 1, "SUB": 1, "MUL": 1}
+
+
+class Builder:
+    """Adds operators to the one subgraph of a model: at its end, or from its beginning on."""
+
+    def __init__(self, model: Any, *, first: bool = False) -> None:
+        self.model, self.graph = model, model.subgraphs[0]
+        self.at = 0 if first else len(self.graph.operators)
+
+    def tensor(self, name: str, shape: Sequence[int], kind: int) -> int:
+        """Add a map, and return its number."""
+        new = schema().TensorT()
+        new.name, new.shape, new.type, new.buffer = name.encode(), [*shape], kind, 0
+        self.graph.tensors.append(new)
+        return len(self.graph.tensors) - 1
+
+    def constant(self, name: str, values: NDArray[np.int32] | NDArray[np.float32]) -> int:
+        """Add numbers, and return the number of their tensor."""
+        kind = {"int32": schema().TensorType.INT32, "float32": schema().TensorType.FLOAT32}
+        number = self.tensor(name, values.shape, kind[values.dtype.name])
+        self.graph.tensors[number].buffer = add_buffer(self.model, values.tobytes())
+        return number
+
+    def operator(self, kind: str, inputs: list[int], output: int, options: Any) -> int:
+        """Add an operator after those that were added before; return the number of its output."""
+        new = schema().OperatorT()
+        new.opcodeIndex = opcode(self.model, kind, VERSIONS[kind])
+        new.inputs, new.outputs = inputs, [output]
+        set_options(new, options)
+        self.graph.operators.insert(self.at, new)
+        self.at += 1
+        return output

@@ -6,18 +6,10 @@ from typing import Any
 import numpy as np
 
 from frugalseg.core.errors import ConfigError
-from frugalseg.export.flatbuffer import (
-    add_buffer,
-    opcode,
-    read_model,
-    schema,
-    set_options,
-    write_model,
-)
+from frugalseg.export.flatbuffer import Builder, read_model, schema, write_model
 
 PICTURE, CHANNELS = 4, 3  # axes of NHWC, and the last of them
 MOST_CLASSES = 128  # that int8 can number
-VERSIONS = {"RESIZE_BILINEAR": 3, "ARG_MAX": 2, "CAST": 1}  # that have what is used here
 
 
 def with_ids(path: Path) -> None:
@@ -32,7 +24,7 @@ def with_ids(path: Path) -> None:
     scores = graph.tensors[graph.outputs[0]]
     _, height, width, _ = graph.tensors[graph.inputs[0]].shape
     _check(path, graph)
-    build = _Builder(model)
+    build = Builder(model)
     last = int(graph.outputs[0])
     kinds = schema().TensorType
     if tuple(scores.shape[1:3]) != (height, width):
@@ -40,12 +32,12 @@ def with_ids(path: Path) -> None:
         graph.tensors[resized].quantization = scores.quantization
         options = schema().ResizeBilinearOptionsT()
         options.halfPixelCenters, options.alignCorners = True, False
-        size = build.constant("size", [height, width])
+        size = build.constant("size", np.array([height, width], np.int32))
         last = build.operator("RESIZE_BILINEAR", [last, size], resized, options)
     options = schema().ArgMaxOptionsT()
     options.outputType = kinds.INT32
     wide = build.tensor("ids32", [1, height, width], kinds.INT32)
-    axis = build.constant("axis", [CHANNELS])
+    axis = build.constant("axis", np.array([CHANNELS], np.int32))
     last = build.operator("ARG_MAX", [last, axis], wide, options)
     options = schema().CastOptionsT()
     options.inDataType, options.outDataType = kinds.INT32, kinds.INT8
@@ -72,33 +64,3 @@ def _check(path: Path, graph: Any) -> None:
             f"{path.name} cannot give class ids: expected one int8 output of 2 to {MOST_CLASSES}"
             f" scores a pixel, got {told}; export it as int8 with scores as output"
         )
-
-
-class _Builder:
-    """Adds operators at the end of the one subgraph of a model."""
-
-    def __init__(self, model: Any) -> None:
-        self.model, self.graph = model, model.subgraphs[0]
-
-    def tensor(self, name: str, shape: list[int], kind: int) -> int:
-        """Add a map, and return its number."""
-        new = schema().TensorT()
-        new.name, new.shape, new.type, new.buffer = name.encode(), shape, kind, 0
-        self.graph.tensors.append(new)
-        return len(self.graph.tensors) - 1
-
-    def constant(self, name: str, values: list[int]) -> int:
-        """Add whole numbers, and return the number of their tensor."""
-        number = self.tensor(name, [len(values)], schema().TensorType.INT32)
-        data = np.array(values, np.int32).tobytes()
-        self.graph.tensors[number].buffer = add_buffer(self.model, data)
-        return number
-
-    def operator(self, kind: str, inputs: list[int], output: int, options: Any) -> int:
-        """Add an operator, and return the number of what it writes."""
-        new = schema().OperatorT()
-        new.opcodeIndex = opcode(self.model, kind, VERSIONS[kind])
-        new.inputs, new.outputs = inputs, [output]
-        set_options(new, options)
-        self.graph.operators.append(new)
-        return output

@@ -4,6 +4,7 @@ import contextlib
 import io
 import logging
 import os
+import shutil
 import sys
 import tempfile
 import warnings
@@ -15,6 +16,7 @@ from frugalseg.core.inputs import InputSpec
 from frugalseg.export.calibration import Pictures
 from frugalseg.export.lowering import Deployed, example, lower
 from frugalseg.export.order import order
+from frugalseg.export.pixels import with_pixels
 from frugalseg.export.quantisation import Quantisation
 from frugalseg.export.tidy import tidy
 from frugalseg.models.network import Network
@@ -29,19 +31,28 @@ def export_litert(
     *,
     pictures: Pictures,
     how: Quantisation | None = None,
+    shared: Path | None = None,
 ) -> None:
     """Write the network as fp32 .tflite: nothing is calibrated or rounded."""
-    convert(network, spec, path, raw=True)
+    convert(network, spec, path, shared)
+    with_pixels(path, spec)
 
 
-def convert(network: Network, spec: InputSpec, path: Path, *, raw: bool) -> None:
-    """Convert with litert-torch and tidy the result; `raw` as in `Deployed`."""
-    with quiet():
-        litert_torch = require("litert_torch", extra="export")
-        module = Deployed(lower(network), spec, raw=raw).eval()
-        litert_torch.convert(module, (example(spec, raw=raw),)).export(str(path))
-    tidy(path)
-    order(path)
+def convert(network: Network, spec: InputSpec, path: Path, shared: Path | None = None) -> None:
+    """Write a float file that takes normalised pixels: convert with litert-torch, and tidy.
+
+    `shared` is a folder of files of this one network; what is there is not converted again.
+    """
+    kept = shared / "float.tflite" if shared else path
+    if not kept.exists():
+        with quiet():
+            litert_torch = require("litert_torch", extra="export")
+            module = Deployed(lower(network), spec, raw=False).eval()
+            litert_torch.convert(module, (example(spec, raw=False),)).export(str(kept))
+        tidy(kept)
+        order(kept)
+    if kept != path:
+        shutil.copyfile(kept, path)
 
 
 @contextlib.contextmanager

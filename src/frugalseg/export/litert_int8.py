@@ -37,6 +37,7 @@ def export_litert_int8(
     *,
     pictures: Pictures,
     how: Quantisation = PLAIN,
+    shared: Path | None = None,
 ) -> None:
     """Write the network as int8 .tflite, its ranges measured on `pictures`, `how` as it says.
 
@@ -59,7 +60,7 @@ def export_litert_int8(
         replace_weights(lowered, rounded)
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "float.tflite"
-        convert(lowered, spec, source, raw=False)
+        convert(lowered, spec, source, None if how.changes_weights else shared)
         few = operators_of(source, lowered, [*how.bits])
         with quiet():
             quantizer = _quantizer(source, few)

@@ -20,6 +20,7 @@ def export_onnx(
     *,
     pictures: Pictures,
     how: Quantisation | None = None,
+    shared: Path | None = None,
 ) -> None:
     """Write the network as fp32 .onnx: nothing is calibrated or rounded."""
     require("onnxscript", extra="export")

@@ -17,8 +17,7 @@ class Quantisation:
 
     `ranges` says how far the 8 bits of a map reach: "minmax", or a clip of `export.ranges`.
     `equalise` and `correct` are those of `export.equalise` and `export.bias`, `rounding` is one of
-    `export.rounding`. `bits` are those of
-    the weights of single layers, where they are not 8.
+    `export.rounding`. `bits` are those of the weights of single layers, where they are not 8.
 
     >>> Quantisation() == Quantisation(ranges="minmax", bits={"head.0": 8})
     True
@@ -40,6 +39,11 @@ class Quantisation:
                 raise ConfigError(f"weights have 4 or 8 bits, got {bits!r} for {layer}")
         few = {layer: bits for layer, bits in self.bits.items() if bits != max(WIDTHS)}
         object.__setattr__(self, "bits", few)
+
+    @property
+    def changes_weights(self) -> bool:
+        """Whether weights are others than those of the float network before they are rounded."""
+        return self.equalise or self.correct or self.rounding != NEAREST
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -208,12 +209,12 @@ def export_checkpoint(
     if float_scores is None:
         predict = torch_predictor(network, spec)
         float_scores = score_split(dataset, val, predict, progress=progress)
-    with complete_folder(out) as draft:
-        entries, scores, more = [], [], dict[str, Any]()
+    with complete_folder(out) as draft, TemporaryDirectory() as shared:
+        entries, scores, more, at = [], [], dict[str, Any](), Path(shared)
         for name in wish.formats:
             form = FORMATS[name]
             progress(f"exporting {name}", 0, 1)
-            form.write(network, spec, draft / form.file, pictures=pictures, how=wish.how)
+            form.write(network, spec, draft / form.file, pictures=pictures, how=wish.how, shared=at)
             first = name == wish.formats[0]
             output = OUTPUTS[wish.output] if first and wish.output else "scores"
             write_metadata(draft / form.file, kept.labels, spec)
@@ -264,11 +265,9 @@ def _calibration(dataset: Dataset, spec: InputSpec, wish: ExportWish) -> list[ND
 def _weighed(path: Path, wish: ExportWish, network: Network, spec: InputSpec) -> Footprint:
     """Weigh a network file; raises OverBudgetError where the device cannot hold or run it.
 
-    The error says at which input the network should fit.
-
-    Bytes of the file are measured. Memory is measured where the device's toolchain is there; else
-    it follows from the graph (not for ONNX, where it is given as 0), and keeps the device's
-    margin.
+    The error says at which input the network should fit. Bytes of the file are measured. Memory
+    is measured where the device's toolchain is there; else it follows from the graph (not for
+    ONNX, where it is given as 0), and keeps the device's margin.
     """
     device = wish.device
     if path.suffix != ".tflite":

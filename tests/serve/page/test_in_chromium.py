@@ -118,7 +118,9 @@ def test_the_browser_computes_the_ids_of_the_runtime(
     seen = visit(address, service_workers="block" if old else "allow")
     if old:
         chosen = f'const ENGINE = "engine/{build}";'
-        seen.context.route("**/assets/build.js", lambda route: route.fulfill(body=chosen, content_type=JS))
+        seen.context.route(
+            "**/assets/build.js", lambda route: route.fulfill(body=chosen, content_type=JS)
+        )
     seen.compute("browser")
     before = len(seen.asked)
     seen.drop(*samples)
