@@ -11,15 +11,20 @@ import argparse
 import shutil
 import statistics
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from browsing import opened
+from numpy.typing import NDArray
 from recording import write_records
 
 from frugalseg.core.records import Record, this_machine
 from frugalseg.imaging.read import read_image
+from frugalseg.imaging.resize import resize_image
+from frugalseg.runtime.manifest import Manifest
 from frugalseg.runtime.segmenter import Segmenter
 from frugalseg.serve.page import PAGE
 from frugalseg.serve.static import write_static
@@ -50,14 +55,15 @@ def main() -> None:
         with opened(Path(folder) / "site", wish.chromium) as (page, browser):
             samples = sorted((PAGE / "samples").glob("*.jpg"))
             answers = [page.evaluate(ASK, [path.name, wish.runs]) for path in samples]
-    settings = {"browser": browser, "runs": wish.runs}
-    records = _records(wish.artifact, dict(zip(samples, answers, strict=True)))
+    manifest = Manifest.load(wish.artifact)
+    settings = {"browser": browser, "runs": wish.runs, "network": manifest.name}
+    records = _records(wish.artifact, dict(zip(samples, answers, strict=True)), wish.runs)
     for record in records:
         print(f"{record.name:30} {record.value:.6g}")
     print(write_records(wish.theme, "chromium", records, settings))
 
 
-def _records(artifact: Path, answers: dict[Path, Any]) -> list[Record]:
+def _records(artifact: Path, answers: dict[Path, Any], runs: int) -> list[Record]:
     segmenter = Segmenter.open(artifact, threads=1)
     agreed, decoded, took = [], [], dict[str, list[float]]()
     for path, answer in answers.items():
@@ -66,12 +72,37 @@ def _records(artifact: Path, answers: dict[Path, Any]) -> list[Record]:
         pixels_HWC = np.reshape(answer["pixels"], (*image_HWC.shape[:2], 4))[..., :3]
         agreed.append(float((labels_HW == segmenter.labels_of(image_HWC)).mean()))
         decoded.append(float((pixels_HWC == image_HWC).mean()))
-        for phase in (phase for phases in answer["phases"] for phase in phases):
-            took.setdefault(phase["name"], []).append(phase["ms"])
+        for phases in answer["phases"]:
+            for phase in phases:
+                took.setdefault(phase["name"], []).append(phase["ms"])
+            took.setdefault("whole", []).append(sum(phase["ms"] for phase in phases))
+        for name, times in _runtime(segmenter, image_HWC, runs).items():
+            took.setdefault(name, []).extend(times)
+    medians = {name: statistics.median(times) for name, times in took.items()}
     values = {"ids_agree": statistics.mean(agreed), "bytes_decoded_alike": statistics.mean(decoded)}
-    values |= {f"{name}_ms": statistics.median(times) for name, times in took.items()}
+    values |= {f"{name}_ms": median for name, median in medians.items()}
+    for name in ("infer", "whole"):
+        values[f"{name}_over_runtime"] = medians[name] / medians[f"runtime_{name}"]
     on = this_machine()
     return [Record(name=n, value=v, kind="measured", on=on) for n, v in values.items()]
+
+
+def _runtime(
+    segmenter: Segmenter, image_HWC: NDArray[np.uint8], runs: int
+) -> dict[str, list[float]]:
+    """Milliseconds of the runtime on this machine: of the network, and of all but decoding."""
+    small_HWC = resize_image(image_HWC, segmenter.input.size)
+    ways: dict[str, Callable[[], object]] = {
+        "runtime_infer": lambda: segmenter.native_labels(small_HWC),
+        "runtime_whole": lambda: segmenter.labels_of(image_HWC),
+    }
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(runs):
+        for name, act in ways.items():
+            began = time.perf_counter()
+            act()
+            times[name].append(1000 * (time.perf_counter() - began))
+    return times
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from recording import read_records
+from service_tables import engines, page, service
 from study_tables import study
 
 from frugalseg.data.catalog import FORMATS as LAYOUTS
@@ -251,64 +252,23 @@ def faster() -> str:
     return "\n".join(rows) + "\n"
 
 
-def service() -> str:
-    """One row for each time that the service was asked beside a bare loop, the calmest first."""
-    rows = [
-        "| network | processes at two cores | pictures per second, of a bare loop's"
-        " | p99 over median | requests | memory after a tenth, bytes | at the end |",
-        "|---" * 7 + "|",
-    ]
-    files = [f for f in read_records() if "serve/throughput_ratio" in _named(f)]
-    for file in sorted(files, key=lambda file: float(file["settings"]["load_average"])):
-        found = _named(file)
-        requests, *memory = (
-            found.get(f"serve/soak_{name}", found[f"serve/{other}"])
-            for name, other in (
-                ("requests", "requests"),
-                ("first_tenth_bytes", "memory_first_bytes"),
-                ("last_bytes", "memory_last_bytes"),
+def pruned() -> str:
+    """One row for each network and share of MACs, two columns for each multiple of channels."""
+    file = [file for file in read_records() if file["theme"] == "pruned-latency"][-1]
+    values = {tuple(r["name"].split("/")): r["value"] for r in file["records"]}
+    multiples = list(dict.fromkeys(multiple for _, _, multiple, _ in values))
+    head = " | ".join(f"latency, {each} | over MACs" for each in multiples)
+    rows = [f"| network | MACs asked for | {head} |", "|---" * (2 + 2 * len(multiples)) + "|"]
+    for network, share in dict.fromkeys((network, share) for network, share, _, _ in values):
+        cells = []
+        for multiple in multiples:
+            latency, macs = (
+                values[network, share, multiple, f"{what}_ratio"] for what in ("latency", "mac")
             )
-        )
-        cells = [
-            file["settings"]["network"],
-            f"{file['settings']['load_average']:.0f}",
-            f"{found['serve/throughput_ratio']:.2f}",
-            f"{found['serve/p99_over_p50']:.1f}",
-            *(f"{value:,.0f}" for value in (requests, *memory)),
-        ]
-        rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*rows, "", f"Measured on: {files[-1]['machine']}."]) + "\n"
-
-
-def page() -> str:
-    """One row for each measurement of the page's own code in a browser."""
-    rows = [
-        "| network | class ids as the runtime's | resizing, ms | network, ms | best class, ms |",
-        "|---" * 5 + "|",
-    ]
-    for theme, network in {"page": "frugalnet 360x480", "page-network": "the one that ships"}.items():
-        file = [file for file in read_records() if file["theme"] == theme][-1]
-        found = _named(file)
-        times = [f"{found[f'{step}_ms']:.0f}" for step in ("resize", "infer", "labels")]
-        rows.append(f"| {network} | {100 * found['ids_agree']:.3f} % | {' | '.join(times)} |")
-    told = f"Measured in {file['settings']['browser']} on: {file['machine']}."
-    return "\n".join([*rows, "", told]) + "\n"
-
-
-def engines() -> str:
-    """One row for each engine that can run in a browser: the record made last."""
-    file = [file for file in read_records() if file["theme"].startswith("browser-engines")][-1]
-    found = _named(file)
-    rows = ["| engine | times the runtime | its files, gzipped, bytes |", "|---|---|---|"]
-    for name in dict.fromkeys(name.rpartition("/")[0] for name in found):
-        if (ratio := found.get(f"{name}/latency_over_runtime")) is not None:
-            size = _or_none(found.get(f"{name}/engine_gzip_bytes"))
-            rows.append(f"| {name} | {ratio:.1f} | {size} |")
-    return "\n".join([*rows, "", f"Measured on: {file['machine']}."]) + "\n"
-
-
-def _named(file: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {record["name"]: record["value"] for record in file["records"]}
+            cells += [f"{latency:.2f}", f"{latency / macs:.2f}"]
+        rows.append(f"| {network} | {share} | {' | '.join(cells)} |")
+    rows += ["", f"Measured on: {file['machine']}; at {file['settings']['input']}."]
+    return "\n".join(rows) + "\n"
 
 
 TABLES: Mapping[str, Callable[[], str]] = {
@@ -320,7 +280,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "camvid_zoo": partial(study, "camvid-zoo", "miou_int8"),
     "augmentation": partial(study, "augmentation", "miou_float"),
     "service": service, "page": page, "engines": engines,
-    "compression_latency": faster,
+    "compression_latency": faster, "pruned_latency": pruned,
     "compression": partial(study, "compression", "miou_int8"),
     "colour": partial(study, "colour", "miou_float"),
     "imbalance": partial(study, "imbalance", "miou_float"),

@@ -5,7 +5,6 @@ for an operator that only looks at a tensor in another way (view, permute), and 
 activation enters: it is computed once, at export.
 """
 
-import copy
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
@@ -18,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from frugalseg.copying import copied
 from frugalseg.core.errors import ConfigError
 from frugalseg.core.inputs import InputSpec
 from frugalseg.cost.aten import FILLS, VIEWS, VIEWS_IF_WHOLE, facts
@@ -136,7 +136,7 @@ def _shadow(model: nn.Module) -> nn.Module:
         memo[id(weight)] = nn.Parameter(empty, requires_grad=False)
     for buffer in model.buffers():
         memo[id(buffer)] = torch.empty_like(buffer, device="meta")
-    return copy.deepcopy(model, memo).eval()
+    return copied(model, memo).eval()
 
 
 def _quick_norm(x: torch.Tensor, *_: Any) -> tuple[torch.Tensor, ...]:

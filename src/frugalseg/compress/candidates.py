@@ -1,6 +1,5 @@
 """All that could be changed in a network, each measured alone, and what several changes come to."""
 
-import copy
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from frugalseg.compress.mixed import FEW, saved_bytes, sensitivity, weights_in
 from frugalseg.compress.prune import weighed
 from frugalseg.compress.relief import Relief
 from frugalseg.compress.sensitivity import Change, Divergence, levels
+from frugalseg.copying import copied
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.progress import Progress
 from frugalseg.cost.graph import Graph
@@ -53,7 +53,7 @@ class Made:
 
     def network(self) -> Network:
         """Return the network with all these changes, weights of 4 bits rounded."""
-        made = copy.deepcopy(self.pruned)
+        made = copied(self.pruned)
         for name, rank in self.ranks.items():
             made.set_submodule(name, decomposed(made.get_submodule(name), rank))
         for name in self.bits:
@@ -175,7 +175,7 @@ class Candidates:
         }
         pruned = cut(self.network, self.groups, kept) if kept else self.network
         ranks = self._ranks_of(pruned, taken)
-        skeleton = copy.deepcopy(pruned).to("meta")
+        skeleton = copied(pruned).to("meta")
         factorise(skeleton, ranks)
         graph = record(skeleton, self.spec)
         weights = weights_in(graph)

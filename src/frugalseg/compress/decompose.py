@@ -7,7 +7,6 @@ of the weights unfolded by each of both channels (HOSVD), and then improves thes
 De Lathauwer, De Moor, Vandewalle 2000).
 """
 
-import copy
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
@@ -16,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from frugalseg.copying import copied
 from frugalseg.core.errors import ConfigError
 from frugalseg.models.factors import Factors, Rank, fold, split, unfold, weight_of
 from frugalseg.models.network import Network
@@ -64,7 +64,7 @@ class Truncated:
     """A copy of a network whose layers are cut to ranks but as large as before."""
 
     def __init__(self, network: Network, spectra: Spectra) -> None:
-        self.network, self.spectra = copy.deepcopy(network).eval(), spectra
+        self.network, self.spectra = copied(network).eval(), spectra
         self.ranks: dict[str, Rank] = {}
 
     @torch.no_grad()

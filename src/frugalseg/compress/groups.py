@@ -6,7 +6,6 @@ concatenation lays channels side by side. What a plan leaves of a network can so
 it is made (`cost.rescale`). What is not understood stays as it is, and `Groups.fixed` says why.
 """
 
-import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -15,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from frugalseg.copying import copied
 from frugalseg.core.inputs import InputSpec
 from frugalseg.cost.channels import Rules
 from frugalseg.cost.graph import Graph, Op
@@ -104,7 +104,7 @@ class Groups:
 
 def cut(network: Network, groups: Groups, kept: Kept) -> Network:
     """Return a copy of a network with only those channels of its groups that are kept."""
-    smaller = copy.deepcopy(network)
+    smaller = copied(network)
     for op, layer in groups.layers():
         module = smaller.get_submodule(layer)
         made, read = (groups.kept_of(name, kept) for name in (op.writes[0], op.reads[0]))

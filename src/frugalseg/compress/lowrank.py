@@ -10,7 +10,6 @@ A layer is written as smaller ones only if that lowers what the goal limits (byt
 parameters) and raises none of these; bytes are counted with what a file stores for an operator.
 """
 
-import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -22,6 +21,7 @@ from frugalseg.compress.beam import Beam, Ranks, Rung, search
 from frugalseg.compress.decompose import Spectra, Truncated, decomposed
 from frugalseg.compress.goal import Goal, least
 from frugalseg.compress.layers import ADDED_UP, Layer, layers_of
+from frugalseg.copying import copied
 from frugalseg.core.errors import ConfigError, OverBudgetError, unknown
 from frugalseg.core.inputs import InputSpec
 from frugalseg.cost.graph import Graph
@@ -133,7 +133,7 @@ def apply_lowrank(
     if told := list(_differences(network, architecture, plan)):
         raise ConfigError(f"the plan was made for another network: {'; '.join(told)}")
     made = replace(architecture, ranks={**architecture.ranks, **plan.ranks})
-    smaller = copy.deepcopy(network)
+    smaller = copied(network)
     for name, rank in plan.ranks.items():
         try:
             smaller.set_submodule(name, decomposed(network.get_submodule(name), rank))
@@ -156,11 +156,11 @@ class _Problem:
         self.network, self.spec, self.goal, self.layers = network, spec, goal, layers
         self.whole, self.figures = whole, goal.figures(whole)
         self.spectra = Spectra({n: weight_of(network.get_submodule(n)) for n in layers})
-        self.skeleton = copy.deepcopy(network).to("meta")
+        self.skeleton = copied(network).to("meta")
 
     def weighed(self, ranks: Ranks) -> Graph:
         """Return the graph of the network with these ranks; no weights are computed for it."""
-        smaller = copy.deepcopy(self.skeleton)
+        smaller = copied(self.skeleton)
         factorise(smaller, ranks)
         return record(smaller, self.spec)
 

@@ -1,6 +1,5 @@
 """Rewrites a trained network into what a file format can say, without changing its result."""
 
-import copy
 from itertools import pairwise
 
 import torch
@@ -8,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from frugalseg.copying import copied
 from frugalseg.core.inputs import InputSpec
 from frugalseg.models.factors import Factors
 from frugalseg.models.network import Network
@@ -34,7 +34,7 @@ class Deployed(nn.Module):
 
 def lower(network: Network) -> Network:
     """Return a copy in evaluation mode with batch norms folded and operators that files have."""
-    lowered = copy.deepcopy(network).cpu().eval().requires_grad_(False)
+    lowered = copied(network).cpu().eval().requires_grad_(False)
     _fold_norms(lowered)
     _norms_alone(lowered)
     _widen_transposed(lowered)

@@ -1,6 +1,5 @@
 """The training loop. It yields; the caller's `for` body logs, validates, saves and stops."""
 
-import copy
 import math
 import time
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from frugalseg.copying import copied
 from frugalseg.core.errors import ArtifactError
 from frugalseg.core.inputs import InputSpec
 from frugalseg.data.dataset import Dataset
@@ -65,7 +65,7 @@ class Training:
         self.dataset, self.recipe, self.spec = dataset, recipe, spec
         self.fabric = Fabric(accelerator="auto", devices=1, precision=precision_of(recipe))
         self.quantiser = quantiser_of(recipe, network, spec)
-        self.averaged = copy.deepcopy(network).eval().requires_grad_(False)
+        self.averaged = copied(network).eval().requires_grad_(False)
         self.network = network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.fabric.device.type == "cpu" and recipe.precision == "bf16-mixed":
             spare_dilated(self.network)

@@ -1,0 +1,72 @@
+"""Tables of the service and its page, for `tables.py`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from recording import read_records
+
+
+def service() -> str:
+    """One row for each time that the service was asked beside a bare loop, the calmest first."""
+    rows = [
+        "| network | processes at two cores | pictures per second, of a bare loop's"
+        " | p99 over median | requests | memory after a tenth, bytes | at the end |",
+        "|---" * 7 + "|",
+    ]
+    files = [f for f in read_records() if "serve/throughput_ratio" in _named(f)]
+    for file in sorted(files, key=lambda file: float(file["settings"]["load_average"])):
+        found = _named(file)
+        requests, *memory = (
+            found.get(f"serve/soak_{name}", found[f"serve/{other}"])
+            for name, other in (
+                ("requests", "requests"),
+                ("first_tenth_bytes", "memory_first_bytes"),
+                ("last_bytes", "memory_last_bytes"),
+            )
+        )
+        cells = [
+            file["settings"]["network"],
+            f"{file['settings']['load_average']:.0f}",
+            f"{found['serve/throughput_ratio']:.2f}",
+            f"{found['serve/p99_over_p50']:.1f}",
+            *(f"{value:,.0f}" for value in (requests, *memory)),
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*rows, "", f"Measured on: {files[-1]['machine']}."]) + "\n"
+
+
+def page() -> str:
+    """One row for each measurement of the page's own code in a browser."""
+    rows = [
+        "| network | class ids as the runtime's | network, times the runtime's"
+        " | with resizing and best class |",
+        "|---" * 4 + "|",
+    ]
+    newest = {
+        file["settings"]["network"]: file
+        for file in read_records()
+        if file["theme"].startswith("page") and "network" in file["settings"]
+    }
+    for network, file in newest.items():
+        found = _named(file)
+        times = [f"{found[f'{step}_over_runtime']:.1f}" for step in ("infer", "whole")]
+        rows.append(f"| {network} | {100 * found['ids_agree']:.3f} % | {' | '.join(times)} |")
+    told = f"Measured in {file['settings']['browser']} on: {file['machine']}."
+    return "\n".join([*rows, "", told]) + "\n"
+
+
+def engines() -> str:
+    """One row for each engine that can run in a browser: the record made last."""
+    file = [file for file in read_records() if file["theme"].startswith("browser-engines")][-1]
+    found = _named(file)
+    rows = ["| engine | times the runtime | its files, gzipped, bytes |", "|---|---|---|"]
+    for name in dict.fromkeys(name.rpartition("/")[0] for name in found):
+        if (ratio := found.get(f"{name}/latency_over_runtime")) is not None:
+            size = found.get(f"{name}/engine_gzip_bytes")
+            told = "none" if size is None else f"{size:,}"
+            rows.append(f"| {name} | {ratio:.1f} | {told} |")
+    return "\n".join([*rows, "", f"Measured on: {file['machine']}."]) + "\n"
+
+
+def _named(file: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {record["name"]: record["value"] for record in file["records"]}
