@@ -27,7 +27,7 @@ SHALLOW = {
     "dabnet": {"depth4": 1, "depth8": 2},
     "ddrnet": {"depth": 1},
     "drbanet": {"depth": 1},
-    "enet": {"depth": 1, "decoder_depth": 1},
+    "enet": {"decoder_depth": 1},
     "fastscnn": {"depth": 1},
     "frugalnet": {"depth": 1},
     "pidnet": {"depth": 1},
