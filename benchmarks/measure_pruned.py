@@ -25,6 +25,7 @@ from frugalseg.compress.groups import Groups
 from frugalseg.compress.importance import IMPORTANCES
 from frugalseg.compress.prune import apply_prune, plan_prune
 from frugalseg.core.budget import Budget
+from frugalseg.core.errors import OverBudgetError
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.records import Record, this_machine
 from frugalseg.export.litert_int8 import export_litert_int8
@@ -71,14 +72,21 @@ def _of(name: str, wish: argparse.Namespace) -> Iterator[Record]:
             for multiple in wish.multiples:
                 key = f"{share}/multiple {multiple}"
                 goal = Goal(budget=Budget(macs=int(share * macs[""])))
-                smaller = _pruned(network, architecture, spec, goal, multiple)
+                try:
+                    smaller = _pruned(network, architecture, spec, goal, multiple)
+                except OverBudgetError as wrong:
+                    print(f"{name:10} {key:16} {wrong}")
+                    continue
                 macs[key] = trace(smaller, spec).macs
                 files[key] = _exported(smaller, spec, Path(folder) / f"{len(files)}.tflite")
         took = _times(files, spec, wish.rounds)
     on = this_machine()
     for key in list(files)[1:]:
         less, ratio = macs[key] / macs[""], took[key] / took[""]
-        print(f"{name:10} {key:16} MACs {less:.2f}  latency {ratio:.2f}  {ratio / less:.2f}")
+        print(
+            f"{name:10} {key:16} MACs {less:.2f}  latency {ratio:.2f}  {ratio / less:.2f}",
+            flush=True,
+        )
         stem = f"{name}/{key}"
         yield Record(name=f"{stem}/latency_ratio", value=ratio, kind="measured", on=on)
         yield Record(name=f"{stem}/mac_ratio", value=less, kind="estimated", on="graph")

@@ -263,9 +263,13 @@ def pruned() -> str:
         cells = []
         for multiple in multiples:
             latency, macs = (
-                values[network, share, multiple, f"{what}_ratio"] for what in ("latency", "mac")
+                values.get((network, share, multiple, f"{what}_ratio"))
+                for what in ("latency", "mac")
             )
-            cells += [f"{latency:.2f}", f"{latency / macs:.2f}"]
+            told = ["not reached", ""]
+            if latency is not None and macs is not None:
+                told = [f"{latency:.2f}", f"{latency / macs:.2f}"]
+            cells += told
         rows.append(f"| {network} | {share} | {' | '.join(cells)} |")
     rows += ["", f"Measured on: {file['machine']}; at {file['settings']['input']}."]
     return "\n".join(rows) + "\n"
@@ -282,6 +286,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "service": service, "page": page, "engines": engines,
     "compression_latency": faster, "pruned_latency": pruned,
     "compression": partial(study, "compression", "miou_int8"),
+    "compression_seeds": partial(study, "compression", "miou_int8", theme="compression-seeds"),
+    "compression_nets": partial(study, "compression", "miou_int8", theme="compression-nets"),
     "colour": partial(study, "colour", "miou_float"),
     "imbalance": partial(study, "imbalance", "miou_float"),
     "sizes": partial(study, "sizes", "miou_float"),

@@ -5,6 +5,7 @@ import gzip
 import http.client
 import json
 import shutil
+import signal
 import socket
 import threading
 import time
@@ -230,3 +231,18 @@ def test_an_address_that_is_none_is_told(golden: Path) -> None:
     service = open_service(Settings(workers=1, host="a..b"), [golden])
     with pytest.raises(ConfigError, match=r"port 8000 cannot be used: (?!unknown)"):
         serve_here(service, print)
+
+
+def test_asked_to_end_twice_it_does_not_wait_and_ends_in_good_order(serve: Serve) -> None:
+    running = serve()
+    with running.connect() as waiting:  # a request that never gets whole
+        waiting.sendall(b"POST /v1/segment HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nab")
+        time.sleep(0.3)
+        running.process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        assert running.process.poll() is None
+        running.process.send_signal(signal.SIGINT)
+        running.process.communicate(timeout=20)
+    log = running.log.read_text(encoding="utf-8")
+    assert running.process.returncode == 0
+    assert "Traceback" not in log
