@@ -30,6 +30,7 @@ SHALLOW = {
     "enet": {"decoder_depth": 1},
     "fastscnn": {"depth": 1},
     "frugalnet": {"depth": 1},
+    "lraspp": {"backbone": "mobilenetv3-small"},
     "pidnet": {"depth": 1},
 }
 LEARNT = 0.5  # mIoU of a network whose gate means something: more than ground and one of two boxes
