@@ -23,23 +23,22 @@ BUDGET = {
 }
 
 
-def study(name: str, best: str, *, theme: str | None = None, part: str = "") -> str:
+def study(name: str, best: str, *, theme: str | None = None) -> str:
     """One table for each data set of the newest record of a study, the best by a column first.
 
-    `theme` names a record that is not called as the study; of its runs those named with `part`.
+    `theme` names a record that is not called as the study.
     """
     file = [file for file in read_records() if file["theme"] == f"study-{theme or name}"][-1]
     found: dict[str, dict[str, Record]] = {run: {} for run in file["settings"]["runs"]}
     for record in file["records"]:
         run, _, figure = record["name"].partition("/")
         found[run][figure] = Record(**{**record, "name": figure})
-    runs = {run: f for run, f in file["settings"]["runs"].items() if part in f["name"]}
+    runs = file["settings"]["runs"]
     whose = "all that start from scratch" if any(f.get("of") for f in runs.values()) else "all"
     tables = []
     for data in dict.fromkeys(_data(run, facts) for run, facts in runs.items()):
         own = {run: facts for run, facts in runs.items() if _data(run, facts) == data}
-        title = f"{name}{f', {part}' * bool(part)}, {data}"
-        tables.append(_table(title, name, own, found, best))
+        tables.append(_table(f"{name}, {data}", name, own, found, best))
     return (
         "\n\n".join(map(markdown, tables))
         + f"\n- {_budget(dict(flat(file['settings']['budget'])), whose)}\n"

@@ -1,6 +1,6 @@
 """Every network of the catalog goes all the way: trained a little, exported through the gate."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ RECIPE = (
 )  # fmt: skip
 NARROW = 0.5
 # As few blocks of each kind as there can be: converters take their time for each operator.
-SHALLOW = {
+SHALLOW: Mapping[str, Mapping[str, int | str]] = {
     "cgnet": {"depth4": 2, "depth8": 2},
     "dabnet": {"depth4": 1, "depth8": 2},
     "ddrnet": {"depth": 1},

@@ -15,7 +15,7 @@ from frugalseg.serve.page import CONTENT_SECURITY_POLICY
 
 MOST_SAMPLE_BYTES = 60_000
 MOST_BYTES = 7_000_000
-ENGINE = "assets/engine/"  # of which a browser keeps the build that it runs
+NOT_KEPT = ("sw.js", "assets/engine/LICENSE.txt", "assets/engine/NOTICE.txt")
 
 
 def names(folder: Path) -> set[str]:
@@ -30,8 +30,14 @@ def test_what_is_kept_for_offline_use_is_all_that_there_is(page_folder: Path) ->
     assert listed is not None
     kept = set(re.findall(r'"([^"]+)"', listed[1]))
     samples = {name for name in names(page_folder) if name.endswith(".jpg")}  # by their index
-    others = {name for name in names(page_folder) if name.startswith(ENGINE)}
-    assert kept - {"./"} == names(page_folder) - samples - others - {"sw.js"}
+    chosen = (page_folder / "assets" / "build.js").read_text(encoding="utf-8")
+    builds = {
+        f"assets/{build}{end}"  # of which a browser keeps the one that it runs
+        for build in re.findall(r'"(engine/\w+)"', chosen)
+        for end in (".js", ".wasm")
+    }
+    assert "`assets/${ENGINE}${end}`" in text
+    assert (kept - {"./"}) | builds == names(page_folder) - samples - set(NOT_KEPT)
 
 
 def test_the_engine_is_the_one_that_its_notice_names(page_folder: Path) -> None:
