@@ -52,3 +52,8 @@ def _commit() -> str:
         cwd=Path(__file__).parent,
     )
     return git.stdout.strip() or "unknown"
+
+
+def values_of(file: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the figures of a record file by their names."""
+    return {record["name"]: record["value"] for record in file["records"]}

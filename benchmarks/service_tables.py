@@ -1,9 +1,6 @@
 """Tables of the service and its page, for `tables.py`."""
 
-from collections.abc import Mapping
-from typing import Any
-
-from recording import read_records
+from recording import read_records, values_of
 
 
 def service() -> str:
@@ -13,9 +10,9 @@ def service() -> str:
         " | p99 over median | requests | memory after a tenth, bytes | at the end |",
         "|---" * 7 + "|",
     ]
-    files = [f for f in read_records() if "serve/throughput_ratio" in _named(f)]
+    files = [f for f in read_records() if "serve/throughput_ratio" in values_of(f)]
     for file in sorted(files, key=lambda file: float(file["settings"]["load_average"])):
-        found = _named(file)
+        found = values_of(file)
         requests, *memory = (
             found.get(f"serve/soak_{name}", found[f"serve/{other}"])
             for name, other in (
@@ -48,7 +45,7 @@ def page() -> str:
         if file["theme"].startswith("page") and "network" in file["settings"]
     }
     for network, file in newest.items():
-        found = _named(file)
+        found = values_of(file)
         times = [f"{found[f'{step}_over_runtime']:.1f}" for step in ("infer", "whole")]
         rows.append(f"| {network} | {100 * found['ids_agree']:.3f} % | {' | '.join(times)} |")
     told = f"Measured in {file['settings']['browser']} on: {file['machine']}."
@@ -58,7 +55,7 @@ def page() -> str:
 def engines() -> str:
     """One row for each engine that can run in a browser: the record made last."""
     file = [file for file in read_records() if file["theme"].startswith("browser-engines")][-1]
-    found = _named(file)
+    found = values_of(file)
     rows = ["| engine | times the runtime | its files, gzipped, bytes |", "|---|---|---|"]
     for name in dict.fromkeys(name.rpartition("/")[0] for name in found):
         if (ratio := found.get(f"{name}/latency_over_runtime")) is not None:
@@ -66,7 +63,3 @@ def engines() -> str:
             told = "none" if size is None else f"{size:,}"
             rows.append(f"| {name} | {ratio:.1f} | {told} |")
     return "\n".join([*rows, "", f"Measured on: {file['machine']}."]) + "\n"
-
-
-def _named(file: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {record["name"]: record["value"] for record in file["records"]}

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from recording import read_records
+from recording import read_records, values_of
 from service_tables import engines, page, service
 from study_tables import study
 
@@ -81,7 +81,7 @@ def bands() -> str:
     ways = ("scores/whole", "scores/bands", "ids/whole", "ids/bands")
     rows = [f"| network | {' | '.join(ways)} | more MACs |", "|---" * (len(ways) + 2) + "|"]
     for file in read_records():
-        found = {r["name"]: r["value"] for r in file["records"]}
+        found = values_of(file)
         for name in file["settings"].get("files", ()) if file["theme"] == "bands" else ():
             arenas = [f"{found[f'{name}/{way}/arena_bytes']:,}" for way in ways]
             macs = [found[f"{name}/scores/{way}/macs"] for way in ("whole", "bands")]
@@ -119,7 +119,7 @@ def zoo() -> str:
     rows = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     files = read_records()
     file = [file for file in files if file["theme"] == "zoo"][-1]
-    found = {record["name"]: record["value"] for record in file["records"]}
+    found = values_of(file)
     fitting = [file["settings"]["fits"] for file in files if "fits" in file["settings"]][-1]
     devices = sorted(set().union(*fitting.values()))
     for name in file["settings"]["networks"]:
@@ -187,7 +187,7 @@ def _pairs(records: Sequence[Mapping[str, Any]]) -> Mapping[str, tuple[list[int]
 
 
 def _accuracy_row(file: Mapping[str, Any]) -> str:
-    values = {record["name"]: record["value"] for record in file["records"]}
+    values = values_of(file)
     settings = file["settings"]
     network = settings["architecture"]
     told = {k: v for k, v in network["settings"].items() if k in {"width", "depth", "unpool"}}
