@@ -7,10 +7,11 @@ def service() -> str:
     """One row for each time that the service was asked beside a bare loop, the calmest first."""
     rows = [
         "| network | processes at two cores | pictures per second, of a bare loop's"
-        " | p99 over median | requests | memory after a tenth, bytes | at the end |",
-        "|---" * 7 + "|",
+        " | p99 over median | requests | memory after a tenth, bytes | at the end | on |",
+        "|---" * 8 + "|",
     ]
     files = [f for f in read_records() if "serve/throughput_ratio" in values_of(f)]
+    machines = list(dict.fromkeys(file["machine"] for file in files))
     for file in sorted(files, key=lambda file: float(file["settings"]["load_average"])):
         found = values_of(file)
         requests, *memory = (
@@ -27,9 +28,11 @@ def service() -> str:
             f"{found['serve/throughput_ratio']:.2f}",
             f"{found['serve/p99_over_p50']:.1f}",
             *(f"{value:,.0f}" for value in (requests, *memory)),
+            f"{1 + machines.index(file['machine'])}",
         ]
         rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*rows, "", f"Measured on: {files[-1]['machine']}."]) + "\n"
+    told = "; ".join(f"{number}: {name}" for number, name in enumerate(machines, start=1))
+    return "\n".join([*rows, "", f"Measured on {told}."]) + "\n"
 
 
 def page() -> str:
