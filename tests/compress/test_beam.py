@@ -6,6 +6,7 @@ LADDERS = {
     "a": [Rung(rank=("channel", 4 - i), saves=1.0 + i, loses=0.1 * (1 + i)) for i in range(3)],
     "b": [Rung(rank=("channel", 8 - i), saves=1.0 + i, loses=0.2 * (1 + i)) for i in range(3)],
 }
+STEP = 1.0  # what each rung saves
 
 
 def saved(ranks: Ranks) -> float:
@@ -19,21 +20,15 @@ def beam(kept: int = 3, children: int = 8) -> Beam:
 
 
 def test_the_most_accurate_that_is_small_enough_is_found() -> None:
-    found = search(LADDERS, lambda ranks: -len(ranks), lambda r: saved(r) >= 3, beam())
+    found = search(LADDERS, STEP, lambda ranks: -len(ranks), lambda r: saved(r) >= 3, beam())
     assert found == ({"a": ("channel", 2)}, -1)
 
 
 def test_layers_share_where_that_is_more_accurate() -> None:
     def score(ranks: Ranks) -> float:
-        return (
-            1
-            - sum((8 - int(rank[1]) % 8) ** 2 for rank in ranks.values()) / 100 * 0
-            - max(
-                rung.saves for n, rank in ranks.items() for rung in LADDERS[n] if rung.rank == rank
-            )
-        )
+        return -max(saved({name: rank}) for name, rank in ranks.items())
 
-    found = search(LADDERS, score, lambda ranks: saved(ranks) >= 4, beam())
+    found = search(LADDERS, STEP, score, lambda ranks: saved(ranks) >= 4, beam())
     assert found is not None
     assert found[0] == {"a": ("channel", 3), "b": ("channel", 7)}
 
@@ -42,7 +37,7 @@ def test_a_wider_beam_finds_what_a_narrow_one_loses() -> None:
     def score(ranks: Ranks) -> float:  # b alone is bad at first and best in the end
         return {1.0: 0.5, 2.0: 0.4, 3.0: 0.9}[saved(ranks)] if set(ranks) == {"b"} else 0.6
 
-    ends = [search(LADDERS, score, lambda r: saved(r) >= 3, beam(kept=n)) for n in (1, 3)]
+    ends = [search(LADDERS, STEP, score, lambda r: saved(r) >= 3, beam(kept=n)) for n in (1, 3)]
     assert [None if end is None else end[1] for end in ends] == [0.6, 0.9]
 
 
@@ -53,9 +48,26 @@ def test_few_children_are_those_that_lose_least() -> None:
         asked.append(ranks)
         return 0.0
 
-    search(LADDERS, score, lambda ranks: saved(ranks) >= 2, beam(children=1))
+    search(LADDERS, STEP, score, lambda ranks: saved(ranks) >= 2, beam(children=1))
     assert asked == [{"a": ("channel", 4)}, {"a": ("channel", 3)}]
 
 
+def test_layers_that_save_little_take_a_step_together() -> None:
+    """The cheapest that save a step make the first child, those after them the next."""
+    ladders = {
+        name: [Rung(rank=("channel", 1), saves=0.5, loses=loses)]
+        for name, loses in (("a", 0.3), ("b", 0.1), ("c", 0.4), ("d", 0.2), ("e", 0.5))
+    }
+    asked: list[set[str]] = []
+
+    def score(ranks: Ranks) -> float:
+        asked.append(set(ranks))
+        return -len(asked)
+
+    search(ladders, STEP, score, lambda ranks: len(ranks) > 3, beam(kept=1))
+    assert asked[:3] == [{"b", "d"}, {"a", "c"}, {"e"}]
+    assert asked[3] == {"b", "d", "a", "c"}
+
+
 def test_nothing_is_found_below_the_last_rungs() -> None:
-    assert search(LADDERS, lambda _ranks: 0.0, lambda _ranks: False, beam()) is None
+    assert search(LADDERS, STEP, lambda _ranks: 0.0, lambda _ranks: False, beam()) is None

@@ -90,3 +90,20 @@ def test_what_stays_says_why() -> None:
     fixed = Groups.of(built("pidnet"), SPEC).fixed
     assert "the scores" in fixed.values()
     assert any("grouped convolution" in reason for reason in fixed.values())
+
+
+@pytest.mark.parametrize("name", ["enet", "cgnet"])
+def test_what_grows_by_joining_can_be_cut_everywhere(name: str) -> None:
+    """ENet adds zeros to its maps, CGNet adds maps that are joined to others that are."""
+    groups = Groups.of(built(name), SPEC)
+    assert {*groups.fixed.values()} == {"the picture", "the scores"}
+
+
+def test_each_group_has_its_part_of_a_layer_that_makes_several() -> None:
+    groups = Groups.of(built("enet"), SPEC)
+    wide = next(op for op, layer in groups.layers() if layer == "down2.main.6")
+    assert list(groups.parts_of(wide.writes[0])) == [
+        ("initial.conv conv_2d", slice(0, 13)),  # three channels more are the picture's
+        ("down1 pad", slice(16, 64)),
+        ("down2 pad", slice(64, 128)),
+    ]

@@ -46,6 +46,46 @@ def test_a_sum_cannot_be_set() -> None:
         channel_counts(joined(), {"mix": 8})
 
 
+def padded() -> Graph:
+    """A map, another that is made of it, and the first with zeros for the channels it lacks."""
+    return chain(
+        conv("few", "image", "a", 3 * 8),
+        conv("many", "a", "b", 8 * 24),
+        Op(name="pad", kind="pad", reads=("a",), writes=("c",)),
+        Op(name="add", kind="add", reads=("b", "c"), writes=("d",)),
+        shapes={
+            "image": (1, 3, 4, 4), "a": (1, 8, 4, 4),
+            **dict.fromkeys("bcd", (1, 24, 4, 4)),
+        },
+    )  # fmt: skip
+
+
+def test_channels_of_zeros_are_a_group_beside_those_that_were_there() -> None:
+    assert [(group.makers, group.channels) for group in groups(padded())] == [
+        (("image",), 3), (("few",), 8), (("pad",), 16),
+    ]  # fmt: skip
+    counts = channel_counts(padded(), {"few": 4, "pad": 5})
+    assert counts == {"image": 3, "a": 4, "b": 9, "c": 9, "d": 9}
+
+
+def test_parts_of_joined_maps_that_are_added_up_are_tied() -> None:
+    net = chain(
+        conv("one", "image", "a", 3 * 8),
+        conv("two", "image", "b", 3 * 16),
+        Op(name="first", kind="concatenation", reads=("a", "b"), writes=("c",)),
+        conv("three", "c", "d", 24 * 8),
+        conv("four", "c", "e", 24 * 16),
+        Op(name="second", kind="concatenation", reads=("d", "e"), writes=("f",)),
+        Op(name="add", kind="add", reads=("c", "f"), writes=("g",)),
+        shapes={
+            "image": (1, 3, 4, 4), "a": (1, 8, 4, 4), "b": (1, 16, 4, 4), "d": (1, 8, 4, 4),
+            "e": (1, 16, 4, 4), **dict.fromkeys("cfg", (1, 24, 4, 4)),
+        },
+    )  # fmt: skip
+    assert [group.makers for group in groups(net)][1:] == [("one", "three"), ("two", "four")]
+    assert channel_counts(net, {"one": 4})["g"] == 20
+
+
 def test_a_name_that_makes_nothing_is_refused_with_a_hint() -> None:
     with pytest.raises(ConfigError, match="did you mean 'left'"):
         channel_counts(joined(), {"lift": 8})

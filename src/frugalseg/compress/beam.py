@@ -5,10 +5,11 @@ our reading. As there: from full ranks on, each level lowers the rank of one lay
 ways, scores what that leaves by the accuracy of the truncated weights, without training, and keeps
 the best; it ends once they are small enough. Ours, so that it can be afforded:
 
-* A step is what saves alike in every layer (a share of all that has to go), not a number of ranks.
-  The networks of a level cost alike, so that their scores can be compared.
+* A step saves a share of all that has to go, not a number of ranks: in one layer, or in several
+  where each alone saves less. The networks of a level cost alike, so that their scores can be
+  compared, and there are as many levels for a network of many small layers.
 * Of each network that was kept only those children are scored that lose least of the squared norm
-  of their layer's weights for what they save.
+  of their layers' weights for what they save.
 * Ranks that save nothing are skipped: the first step goes below the largest that does.
 """
 
@@ -18,6 +19,8 @@ from dataclasses import dataclass
 from frugalseg.core.progress import Progress, silent
 from frugalseg.models.factors import Rank
 from frugalseg.models.network import Network
+
+NEARLY = 1 - 1e-6  # of a step: sums of floats are not exact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +53,13 @@ Places = dict[str, int]  # by layer, how many steps down it is
 
 
 def search(
-    ladders: Ladders, score: Callable[[Ranks], float], done: Callable[[Ranks], bool], beam: Beam
+    ladders: Ladders,
+    step: float,
+    score: Callable[[Ranks], float],
+    done: Callable[[Ranks], bool],
+    beam: Beam,
 ) -> tuple[Ranks, float] | None:
-    """Go down the ladders until `done`; return the best ranks and their score.
+    """Go down the ladders until `done`, a level saving a `step`; return the best ranks and score.
 
     None where the last rungs are reached before.
     """
@@ -62,7 +69,7 @@ def search(
         children = {
             frozenset(child.items()): child
             for places in kept
-            for child in _children(places, ladders, beam.children)
+            for child in _children(places, ladders, step, beam.children)
         }
         if not children:
             return None
@@ -81,14 +88,28 @@ def search(
         kept = [places for _, _, places in found]
 
 
-def _children(places: Places, ladders: Ladders, most: int) -> Iterator[Places]:
-    """Yield what one more step leaves, in those layers where it should harm least."""
-    prices: list[tuple[float, str]] = []
+def _children(places: Places, ladders: Ladders, step: float, most: int) -> Iterator[Places]:
+    """Yield what one more step leaves, in those layers where it should harm least.
+
+    The next rungs of all layers are taken in the order of their prices: the first that save a step
+    together make the first child, those that follow the second. No layer is in two children.
+    """
+    rungs: list[tuple[float, str, float]] = []
     for name, ladder in ladders.items():
         place = places.get(name, 0)
         if place < len(ladder):
             above = ladder[place - 1] if place else Rung(rank=(), saves=0.0, loses=0.0)
             below = ladder[place]
-            prices.append(((below.loses - above.loses) / (below.saves - above.saves), name))
-    for _, name in sorted(prices)[:most]:
-        yield {**places, name: places.get(name, 0) + 1}
+            saves = below.saves - above.saves
+            rungs.append(((below.loses - above.loses) / saves, name, saves))
+    child, saved = places, 0.0
+    for _, name, saves in sorted(rungs):
+        child, saved = {**child, name: places.get(name, 0) + 1}, saved + saves
+        if saved >= step * NEARLY:
+            yield child
+            most -= 1
+            child, saved = places, 0.0
+        if not most:
+            return
+    if child is not places:
+        yield child

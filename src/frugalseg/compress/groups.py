@@ -66,7 +66,7 @@ class Groups:
             named = tuple(maker.removeprefix(WHOLE) for maker in makers)
             if root in reasons:
                 found.fixed |= dict.fromkeys(named, reasons[root])
-            else:
+            elif root not in found.rules.sums:
                 found._key[root] = named[0]
                 found.makers[named[0]] = named
                 found.channels[named[0]] = found.rules.given[root]
@@ -81,21 +81,32 @@ class Groups:
                 seen.add(layer)
                 yield op, layer
 
-    def group_of(self, tensor: str) -> str | None:
-        """Name the group whose channels a tensor has; None where it has those of no one group."""
-        return self._key.get(self.rules.ties.of(tensor))
+    def parts_of(self, tensor: str) -> Iterator[tuple[str, slice]]:
+        """Yield the groups that have a part in the channels of a tensor, and which part."""
+        start = 0
+        for root in self._joined(self.rules.ties.of(tensor)):
+            stop = start + self.rules.given[root]
+            if root in self._key:
+                yield self._key[root], slice(start, stop)
+            start = stop
+
+    def _joined(self, root: str) -> Iterator[str]:
+        """Yield the classes of tensors that a class is joined from, itself if from none."""
+        if root in self._key or root not in self.rules.sums:
+            yield root
+            return
+        for name in self.rules.sums[root][0]:
+            yield from self._joined(self.rules.ties.of(name))
 
     def kept_of(self, tensor: str, kept: Kept) -> NDArray[np.int64] | None:
         """Give the channels of a tensor that stay; None if all do."""
         root = self.rules.ties.of(tensor)
         if root in self._key:
             return kept.get(self._key[root])
-        if root not in self.rules.sums:
-            return None
         start, parts = 0, []
-        for name in self.rules.sums[root][0]:
-            count = self.rules.given[self.rules.ties.of(name)]
-            own = self.kept_of(name, kept)
+        for part in self._joined(root):
+            count = self.rules.given[part]
+            own = kept.get(self._key[part]) if part in self._key else None
             parts.append(start + (np.arange(count) if own is None else own))
             start += count
         joined = np.concatenate(parts)
@@ -152,8 +163,8 @@ def _reasons(graph: Graph, rules: Rules) -> Iterator[tuple[str, str]]:
     for name in rules.pinned:
         yield name, "an operator that is not understood meets it"
     for name, sums in rules.sums.items():
-        if name in rules.makers or len(sums) > 1:
-            yield name, "added to maps that are joined from others"
+        if len(sums) > 1:
+            yield name, "maps that are joined in several ways are added up"
     for op in graph.ops:
         if reason := _reason(op, rules):
             yield from ((rules.ties.of(name), reason) for name in (*op.reads, *op.writes))
@@ -165,8 +176,6 @@ def _reason(op: Op, rules: Rules) -> str:
     if op.params > 1 and op.kind not in SLICES:
         return f"has weights of its own in {op.name.removeprefix(WHOLE)}"
     made, read = (rules.given[rules.ties.of(name)] for name in (op.writes[0], op.reads[0]))
-    if op.kind == "pad" and made != read:
-        return f"channels of zeros are added in {op.name.removeprefix(WHOLE)}"
     depthwise = op.groups == made == read
     if op.kind in {"conv_2d", "depthwise_conv_2d"} and op.groups > 1 and not depthwise:
         return f"grouped convolution {op.layer.removeprefix(WHOLE)}"

@@ -10,7 +10,8 @@ taylor      how much the loss would change without it, to first order: the squar
             weight times gradient over its filters, mean over batches (Molchanov et al. 2019, arXiv
             1906.10771, equations 8 and 9)
 
-Where several layers make a group's channels, their mean counts; for taylor their sum.
+Where several layers make a group's channels, their mean counts; for taylor their sum. Of a layer
+whose channels are those of several groups, each group has its part.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -45,9 +46,11 @@ def bn_scale(network: Network, groups: Groups, _losses: Losses) -> Importance:
     """Return the scales of norms; groups without a norm are left out."""
     found: dict[str, list[NDArray[np.float64]]] = {}
     for op, layer in groups.layers():
-        module, name = network.get_submodule(layer), groups.group_of(op.writes[0])
-        if name is not None and isinstance(module, nn.BatchNorm2d):
-            found.setdefault(name, []).append(_numbers(module.weight.abs()))
+        module = network.get_submodule(layer)
+        if isinstance(module, nn.BatchNorm2d):
+            scales_C = _numbers(module.weight.abs())
+            for name, part in groups.parts_of(op.writes[0]):
+                found.setdefault(name, []).append(scales_C[part])
     return {name: np.mean(scales, axis=0) for name, scales in found.items()}
 
 
@@ -59,9 +62,10 @@ def taylor(network: Network, groups: Groups, losses: Losses) -> Importance:
         network.zero_grad(set_to_none=True)
         loss.backward()
         count += 1
-        for name, filters_CN, slopes_CN in _filters(network, groups):
-            change_C = _numbers((filters_CN * slopes_CN).sum(dim=1))
-            sums[name] = sums.get(name, np.zeros(len(change_C))) + change_C**2
+        for parts, filters_CN, slopes_CN in _filters(network, groups):
+            squares_C = _numbers((filters_CN * slopes_CN).sum(dim=1)) ** 2
+            for name, part in parts:
+                sums[name] = sums.get(name, 0.0) + squares_C[part]
     network.zero_grad(set_to_none=True)
     return {name: total / max(1, count) for name, total in sums.items()}
 
@@ -75,22 +79,29 @@ def _of_filters(
     network: Network, groups: Groups, measure: Callable[[Tensor], Tensor]
 ) -> Importance:
     found: dict[str, list[NDArray[np.float64]]] = {}
-    for name, filters_CN, _ in _filters(network, groups):
+    for parts, filters_CN, _ in _filters(network, groups):
         numbers_C = _numbers(measure(filters_CN))
-        found.setdefault(name, []).append(numbers_C / max(float(numbers_C.mean()), TINY))
+        numbers_C /= max(float(numbers_C.mean()), TINY)
+        for name, part in parts:
+            found.setdefault(name, []).append(numbers_C[part])
     return {name: np.mean(layers, axis=0) for name, layers in found.items()}
 
 
-def _filters(network: Network, groups: Groups) -> Iterable[tuple[str, Tensor, Tensor]]:
-    """Yield group, filters and their gradients (zero without any), (channels, weights of each)."""
+def _filters(
+    network: Network, groups: Groups
+) -> Iterable[tuple[list[tuple[str, slice]], Tensor, Tensor]]:
+    """Yield groups with their parts of a layer, its filters and their gradients (zero without any).
+
+    Both are (channels, weights of each).
+    """
     for op, layer in groups.layers():
-        module, name = network.get_submodule(layer), groups.group_of(op.writes[0])
-        if name is None or not isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        module, parts = network.get_submodule(layer), list(groups.parts_of(op.writes[0]))
+        if not parts or not isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             continue
         axis = 1 if isinstance(module, nn.ConvTranspose2d) else 0
         weights, slopes = module.weight, module.weight.grad
         slopes = torch.zeros_like(weights) if slopes is None else slopes
-        yield name, _rows(weights, axis), _rows(slopes, axis)
+        yield parts, _rows(weights, axis), _rows(slopes, axis)
 
 
 def _rows(weights: Tensor, axis: int) -> Tensor:

@@ -33,6 +33,7 @@ from frugalseg.trace import record
 
 SCHEMES = {"svd": ("channel", "spatial"), "tucker": ("tucker",), "bsr": ("channel", "spatial")}
 STEPS = 14  # of the search for the threshold
+RUNGS = 4  # that the ladder of a layer has at least, if it has as many ranks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +210,7 @@ class _Problem:
         def score(ranks: Ranks) -> float:
             return beam.score(truncated.at(ranks))
 
-        found = search(ladders, score, lambda r: self.nearly(r) and self.meets(r), beam)
+        found = search(ladders, step, score, lambda r: self.nearly(r) and self.meets(r), beam)
         if found is None:
             return None
         filled = self._filled(found[0])
@@ -246,10 +247,14 @@ class _Problem:
         return layer.rounded(scheme, ranks, self.goal.multiple)
 
     def _ladder(self, layer: Layer, step: float) -> Iterator[Rung]:
-        """Yield ranks of which each saves a step more than that before it, down to the least."""
+        """Yield ranks of which each saves a step more than that before it, down to the least.
+
+        A layer that saves less than some steps in all goes down in so many parts of that.
+        """
         scheme = max(layer.fulls, key=partial(self._kept_at_half, layer))
         kept = self.spectra.kept(layer.name, scheme)[0]
         lowest, saved = layer.least(scheme, self.goal.multiple), 0.0
+        step = min(step, layer.saving(lowest) / RUNGS)
         for number in range(layer.fulls[scheme][0], 0, -1):
             rank = layer.rounded(scheme, [number], self.goal.multiple)
             saves = layer.saving(rank)

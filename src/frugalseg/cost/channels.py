@@ -2,7 +2,9 @@
 
 A convolution decides the channels that it makes. What follows it (norms, activations, pooling,
 a depthwise convolution) keeps them; a sum ties those of its maps together; a concatenation has
-what its maps have together. Whatever is not understood pins the channels around it.
+what its maps have together, and a map that is padded with channels of zeros what it had and these.
+Where two that are joined of parts alike are added up, each part is tied to the other's.
+Whatever is not understood pins the channels around it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,7 +29,10 @@ PICTURE, VECTOR = 4, 2  # axes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Maps with the same number of channels, which `makers` decide: operators, or an input."""
+    """Maps with the same number of channels, which `makers` decide: operators, or an input.
+
+    Channels of zeros that are padded to a map are a group without a map of its own.
+    """
 
     makers: tuple[str, ...]
     tensors: frozenset[str]
@@ -70,7 +75,11 @@ def groups(graph: Graph) -> tuple[Group, ...]:
     for name in graph.tensors:
         members.setdefault(rules.ties.of(name), set()).add(name)
     return tuple(
-        Group(makers=tuple(makers), tensors=frozenset(members[root]), channels=rules.given[root])
+        Group(
+            makers=tuple(makers),
+            tensors=frozenset(members.get(root, ())),
+            channels=rules.given[root],
+        )
         for root, makers in rules.makers.items()
         if root not in rules.pinned and root not in rules.sums
     )
@@ -90,7 +99,8 @@ def channel_counts(graph: Graph, wanted: Mapping[str, int]) -> dict[str, int]:
 class Rules:
     """The rules of a graph, by the name that stands for a class of tensors.
 
-    `sums` are the maps whose channels a class is the sum of, each so many times.
+    `sums` are the maps whose channels a class is the sum of, each so many times. Zeros that an
+    operator pads stand among them under the name of that operator, which decides how many.
     """
 
     graph: Graph
@@ -102,13 +112,18 @@ class Rules:
 
     def __post_init__(self) -> None:
         graph = self.graph
-        self.ties = Ties(graph.tensors)
         self.given = {name: channels_of(tensor.shape) for name, tensor in graph.tensors.items()}
+        padded = {op.name: more for op in graph.ops if (more := _padded(op, self.given))}
+        self.given |= padded
+        self.ties = Ties(self.given)
         makers: list[tuple[str, str]] = [(name, name) for name in graph.inputs]
         pinned: set[str] = set()
         sums: list[tuple[str, tuple[str, ...]]] = []
         for op in graph.ops:
-            if makes_channels(op, self.given):
+            if op.name in padded:
+                makers.append((op.name, op.name))
+                sums.append((op.writes[0], (op.reads[0], op.name)))
+            elif makes_channels(op, self.given):
                 makers.append((op.name, op.writes[0]))
             elif op.kind == "concatenation" and self._is_sum(op):
                 sums.append((op.writes[0], op.reads))
@@ -116,13 +131,31 @@ class Rules:
                 sums.append((op.writes[0], op.reads[:1] * times))
             else:
                 pinned |= self._tie(op)
+        while self._sum_up(sums):
+            pass
         for name, made in makers:
             self.makers.setdefault(self.ties.of(made), []).append(name)
-        for made, reads in sums:
-            if {self.ties.of(name) for name in reads} == {self.ties.of(made)}:
-                continue
-            self.sums.setdefault(self.ties.of(made), []).append(reads)
         self.pinned = {self.ties.of(name) for name in pinned}
+
+    def _sum_up(self, sums: Iterable[tuple[str, tuple[str, ...]]]) -> bool:
+        """Note the sums of each class; tie what lies at the same place in two of one, or say no."""
+        self.sums.clear()
+        tied = False
+        for made, names in sums:
+            reads = tuple(map(self.ties.of, names))
+            if {*reads} == {self.ties.of(made)}:
+                continue
+            others = self.sums.setdefault(self.ties.of(made), [])
+            if reads in others:
+                continue
+            counts = [self.given[name] for name in reads]
+            for like in others:
+                if counts == [self.given[name] for name in like]:
+                    tied = True
+                    for pair in zip(like, reads, strict=True):
+                        self.ties.join(pair)
+            others.append(reads)
+        return tied
 
     def wanted(self, wanted: Mapping[str, int]) -> dict[str, int]:
         """Translate from makers to classes."""
@@ -183,12 +216,15 @@ class Rules:
 
 def makes_channels(op: Op, channels: Mapping[str, int]) -> bool:
     """Tell whether the number of channels that an operator makes is free to be chosen."""
-    if op.kind == "pad":  # of channels
-        return channels[op.writes[0]] > channels[op.reads[0]]
     if op.kind == "fully_connected":
         made, read = channels[op.writes[0]], channels[op.reads[0]]
         return op.weight_elements in {read * made, (read + 1) * made}
     return op.kind in CONVOLUTIONS and not _is_depthwise(op, channels)
+
+
+def _padded(op: Op, channels: Mapping[str, int]) -> int:
+    """Count the channels of zeros that an operator adds, taken to lie behind those it reads."""
+    return max(0, channels[op.writes[0]] - channels[op.reads[0]]) if op.kind == "pad" else 0
 
 
 def _is_depthwise(op: Op, channels: Mapping[str, int]) -> bool:

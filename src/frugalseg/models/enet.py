@@ -120,7 +120,6 @@ class Down(nn.Module):
     def __init__(self, c_in: int, c_out: int, act: Act, *, dropout: float) -> None:
         super().__init__()
         inner = c_out // 4
-        self.more = c_out - c_in
         self.main = nn.Sequential(
             nn.Conv2d(c_in, inner, 2, stride=2, bias=False), _norm(inner), act(inner),
             *_middle(inner, 1), _norm(inner), act(inner),
@@ -131,8 +130,9 @@ class Down(nn.Module):
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Return (N, C_out, ceil(H / 2), ceil(W / 2))."""
         x_NCHW = _pad_even(x_NCHW)
-        skip = F.pad(_max_pool(x_NCHW), (0, 0, 0, 0, 0, self.more))
-        out: Tensor = self.act(self.main(x_NCHW) + skip)
+        made = self.main(x_NCHW)
+        more = made.shape[1] - x_NCHW.shape[1]
+        out: Tensor = self.act(made + F.pad(_max_pool(x_NCHW), (0, 0, 0, 0, 0, more)))
         return out
 
 
