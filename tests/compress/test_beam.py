@@ -53,7 +53,7 @@ def test_few_children_are_those_that_lose_least() -> None:
 
 
 def test_layers_that_save_little_take_a_step_together() -> None:
-    """The cheapest that save a step make the first child, those after them the next."""
+    """The cheapest that save a step are the first child, those after them the next; no rest is."""
     ladders = {
         name: [Rung(rank=("channel", 1), saves=0.5, loses=loses)]
         for name, loses in (("a", 0.3), ("b", 0.1), ("c", 0.4), ("d", 0.2), ("e", 0.5))
@@ -65,8 +65,23 @@ def test_layers_that_save_little_take_a_step_together() -> None:
         return -len(asked)
 
     search(ladders, STEP, score, lambda ranks: len(ranks) > 3, beam(kept=1))
-    assert asked[:3] == [{"b", "d"}, {"a", "c"}, {"e"}]
-    assert asked[3] == {"b", "d", "a", "c"}
+    assert asked == [{"b", "d"}, {"a", "c"}, {"b", "d", "a", "c"}]
+
+
+def test_a_layer_that_saves_a_step_is_tried_alone() -> None:
+    ladders = {
+        "a": [Rung(rank=("channel", 4 - i), saves=1.0 + i, loses=0.1 * (1 + i)) for i in range(3)],
+        "b": [
+            Rung(rank=("channel", 8 - i), saves=0.25 * (1 + i), loses=0.01 * (1 + i))
+            for i in range(4)
+        ],
+    }
+
+    def score(ranks: Ranks) -> float:
+        return -len(ranks)
+
+    found = search(ladders, STEP, score, lambda ranks: ranks.get("a") == ("channel", 2), beam())
+    assert found == ({"a": ("channel", 2)}, -1)
 
 
 def test_nothing_is_found_below_the_last_rungs() -> None:

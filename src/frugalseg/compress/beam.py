@@ -91,8 +91,9 @@ def search(
 def _children(places: Places, ladders: Ladders, step: float, most: int) -> Iterator[Places]:
     """Yield what one more step leaves, in those layers where it should harm least.
 
-    The next rungs of all layers are taken in the order of their prices: the first that save a step
-    together make the first child, those that follow the second. No layer is in two children.
+    The next rungs of all layers are taken in the order of their prices. One that saves a step is a
+    child; of the others the first that save a step together are one, those that follow the next.
+    What is left then, and saves less, counts only if there is nothing else.
     """
     rungs: list[tuple[float, str, float]] = []
     for name, ladder in ladders.items():
@@ -102,14 +103,17 @@ def _children(places: Places, ladders: Ladders, step: float, most: int) -> Itera
             below = ladder[place]
             saves = below.saves - above.saves
             rungs.append(((below.loses - above.loses) / saves, name, saves))
-    child, saved = places, 0.0
+    children: list[Places] = []
+    several, saved = Places(), 0.0
     for _, name, saves in sorted(rungs):
-        child, saved = {**child, name: places.get(name, 0) + 1}, saved + saves
+        lower = {name: places.get(name, 0) + 1}
+        if saves >= step * NEARLY:
+            children.append(places | lower)
+            continue
+        several, saved = several | lower, saved + saves
         if saved >= step * NEARLY:
-            yield child
-            most -= 1
-            child, saved = places, 0.0
-        if not most:
-            return
-    if child is not places:
-        yield child
+            children.append(places | several)
+            several, saved = {}, 0.0
+    if several and not children:
+        children.append(places | several)
+    yield from children[:most]
