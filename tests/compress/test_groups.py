@@ -107,3 +107,33 @@ def test_each_group_has_its_part_of_a_layer_that_makes_several() -> None:
         ("down1 pad", slice(16, 64)),
         ("down2 pad", slice(64, 128)),
     ]
+
+
+class Twice(Network):
+    """One convolution over two maps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.other = nn.Conv2d(3, 8, 1), nn.Conv2d(3, 8, 1)
+        self.both = nn.Conv2d(8, 8, 1)
+        self.last = nn.Conv2d(16, 5, 1)
+
+    def native(self, image_NCHW: Tensor) -> Tensor:
+        maps = [self.both(self.one(image_NCHW)), self.both(self.other(image_NCHW))]
+        scores: Tensor = self.last(torch.cat(maps, dim=1))
+        return scores
+
+
+def test_what_is_around_a_layer_used_twice_stays() -> None:
+    groups = Groups.of(Twice(), SPEC)
+    assert not groups.channels
+    assert groups.fixed["one conv_2d"] == "both is used in several places"
+
+
+def test_a_trunk_of_joined_parts_stays_a_multiple() -> None:
+    """ENet's is 13 channels, 3 of the picture and 48 of zeros: they lose multiples of 8 each."""
+    groups = Groups.of(built("enet"), SPEC)
+    left = [groups.rounded(name, 2, 8) for name in ("initial.conv conv_2d", "down1 pad")]
+    assert left == [5, 8]
+    assert groups.rounded("down1.main.0 conv_2d", 2, 8) == 8
+    assert groups.rounded("down1.main.0 conv_2d", 9, 24) == 16

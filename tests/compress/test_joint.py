@@ -18,6 +18,7 @@ from frugalseg.compress.joint import Evidence, JointPlan, apply_joint, plan_join
 from frugalseg.compress.losses import Losses
 from frugalseg.compress.relief import Relief
 from frugalseg.compress.sensitivity import Change, divergence_from, in_order
+from frugalseg.copying import copied
 from frugalseg.core.budget import Budget
 from frugalseg.core.errors import ConfigError, OverBudgetError
 from frugalseg.core.inputs import InputSpec
@@ -137,6 +138,19 @@ def test_planning_that_was_cut_off_goes_on_where_it_was(
     after = path.read_text().splitlines()
     assert len(after) == 1 + asked.call_count
     assert after[: len(lines) - 1] == lines[:-1]
+
+
+def test_a_network_without_sound_scores_is_refused(network: Network, evidence: Evidence) -> None:
+    broken = copied(network)
+    norm = next(m for m in broken.modules() if isinstance(m, nn.BatchNorm2d))
+    with torch.no_grad():
+        norm.bias[0] = torch.nan
+    with pytest.raises(ConfigError, match="no numbers: is it sound"):
+        plan_joint(broken, "frugalnet", SPEC, share(network, 0.5), evidence)
+    scores = {group: np.full_like(s, np.nan) for group, s in evidence.scores.items()}
+    goal, blind = share(network, 0.5), replace(evidence, scores=scores)
+    with pytest.raises(ConfigError, match="is no number: is the network sound"):
+        plan_joint(network, "frugalnet", SPEC, goal, blind)
 
 
 def test_losses_of_something_else_are_measured_anew(tmp_path: Path) -> None:

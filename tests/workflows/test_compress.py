@@ -185,11 +185,18 @@ def test_another_wish_is_refused_in_the_folder_of_a_begun_one(
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "last.safetensors").touch()
     wish = CompressWish(parameters=half(trained), method="prune")
-    asked = asked_of(trained / "best.safetensors", wish)
+    spec = load_checkpoint(trained).input
+    asked = asked_of(trained / "best.safetensors", wish, wish.goal(), spec)
     plan = run(trained, belt, tmp_path / "other", dry_run=True).plan
     (tmp_path / "plan.json").write_text(json.dumps({"asked": asked, "plan": plan.to_dict()}))
     with pytest.raises(ConfigError, match="holds another compression: parameters was"):
         run(trained, belt, tmp_path, parameters=9_000, dry_run=True)
+    larger = (*SHORT, "input=64x96")
+    with pytest.raises(ConfigError, match="holds another compression: input was 32x48, is 64x96"):
+        compress(
+            trained, belt, tmp_path, method="prune", parameters=half(trained), dry_run=True,
+            set=larger,
+        )  # fmt: skip
     (tmp_path / "plan.json").write_text("{")
     with pytest.raises(ArtifactError, match="not a plan of ours"):
         run(trained, belt, tmp_path, dry_run=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 from frugalseg.compress.decompose import Spectra, Truncated, decomposed
 from frugalseg.compress.goal import Goal, least
 from frugalseg.compress.groups import Groups, Kept, cut
-from frugalseg.compress.importance import Importance
+from frugalseg.compress.importance import Importance, best_of
 from frugalseg.compress.layers import Layer, layers_of
 from frugalseg.compress.losses import Losses
 from frugalseg.compress.mixed import FEW, saved_bytes, sensitivity, weights_in
@@ -131,9 +131,8 @@ class Candidates:
 
     def _stay(self, group: str, wanted: int) -> NDArray[np.int64]:
         """Choose the channels that matter most, as many as the device stores together."""
-        multiple, scores_C = self.goal.multiple, self.importance[group]
-        rounded = -(-max(1, wanted) // multiple) * multiple
-        return np.sort(np.argsort(-scores_C, kind="stable")[:rounded])
+        number = self.groups.rounded(group, max(1, wanted), self.goal.multiple)
+        return best_of(self.importance[group], number)
 
     def stays(self) -> dict[str, int]:
         """Say why how many makers of channels and layers stay as they are."""

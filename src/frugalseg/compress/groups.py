@@ -44,8 +44,10 @@ class _Heads(nn.Module):
 class Groups:
     """The groups of a network by the name of their first maker, with their number of channels.
 
-    `makers` are all operators that decide on a group's channels, as `cost.channels` names them.
-    `fixed` says of the other makers why their channels must stay.
+    `makers` are all operators that decide on a group's channels alone, as `cost.channels` names
+    them; layers of which it has a part are not among them. `fixed` says of makers that decide on
+    the channels of no group why these must stay. `beside` are groups with a part in a map that is
+    joined from several.
     """
 
     graph: Graph
@@ -53,6 +55,7 @@ class Groups:
     channels: dict[str, int] = field(default_factory=dict)
     makers: dict[str, tuple[str, ...]] = field(default_factory=dict)
     fixed: dict[str, str] = field(default_factory=dict)
+    beside: frozenset[str] = frozenset()
     _key: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -70,7 +73,20 @@ class Groups:
                 found._key[root] = named[0]
                 found.makers[named[0]] = named
                 found.channels[named[0]] = found.rules.given[root]
+        joined = (part for root in found.rules.sums for part in found._joined(root))
+        found.beside = frozenset(found._key[part] for part in joined if part in found._key)
         return found
+
+    def rounded(self, group: str, wanted: int, multiple: int) -> int:
+        """Return how many channels of a group stay where at least `wanted` are to.
+
+        That is a multiple, or all. What is joined with others loses a multiple, so that a map of
+        which all parts together are a multiple still is one.
+        """
+        count = self.channels[group]
+        if group in self.beside:
+            return count - (count - wanted) // multiple * multiple
+        return min(count, -(-wanted // multiple) * multiple)
 
     def layers(self) -> Iterator[tuple[Op, str]]:
         """Yield the operators that have weights and the name of their module, each module once."""
@@ -185,8 +201,9 @@ def _reason(op: Op, rules: Rules) -> str:
 def _shared(graph: Graph, rules: Rules) -> Iterator[tuple[str, str]]:
     """Say what must stay because one layer is used in several places."""
     places: dict[str, set[tuple[str, str]]] = {}
+    weighted = {op.layer for op in graph.ops if op.params}  # counted where they are used first
     for op in graph.ops:
-        if op.params and op.kind in SLICES:
+        if op.layer in weighted and op.kind in SLICES:
             around = rules.ties.of(op.reads[0]), rules.ties.of(op.writes[0])
             places.setdefault(op.layer, set()).add(around)
     for layer, used in places.items():

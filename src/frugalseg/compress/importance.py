@@ -75,6 +75,11 @@ IMPORTANCES: Mapping[str, Callable[[Network, Groups, Losses], Importance]] = Map
 )
 
 
+def best_of(scores_C: NDArray[np.float64], number: int) -> NDArray[np.int64]:
+    """Return the places of so many channels that matter most, in order."""
+    return np.sort(np.argsort(-scores_C, kind="stable")[:number])
+
+
 def _of_filters(
     network: Network, groups: Groups, measure: Callable[[Tensor], Tensor]
 ) -> Importance:

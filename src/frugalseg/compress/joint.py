@@ -19,7 +19,7 @@ from frugalseg.compress.importance import Importance
 from frugalseg.compress.losses import Losses
 from frugalseg.compress.lowrank import LowRankPlan, apply_lowrank, weight_shapes
 from frugalseg.compress.mixed import BitsPlan, weights_in
-from frugalseg.compress.prune import PrunePlan, apply_prune
+from frugalseg.compress.prune import PrunePlan, apply_prune, check_importance
 from frugalseg.compress.sensitivity import Change, divergence_from, in_order
 from frugalseg.core.errors import ConfigError, OverBudgetError
 from frugalseg.core.inputs import InputSpec
@@ -104,8 +104,10 @@ def plan_joint(
 
     An IMX500 gets no weights of 4 bits: its maker's tool quantises.
     Raises OverBudgetError where all changes are not enough, with the smallest network that there
-    is, and ConfigError for a device that cannot run the network.
+    is, and ConfigError for a device that cannot run the network and for one whose scores are no
+    numbers.
     """
+    check_importance(evidence.importance, evidence.scores)
     all_ = Candidates(network, spec, goal, evidence.scores)
     goal.refuse(all_.whole, spec)
     images_NCHW = evidence.images_NCHW

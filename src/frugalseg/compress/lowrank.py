@@ -33,7 +33,7 @@ from frugalseg.trace import record
 
 SCHEMES = {"svd": ("channel", "spatial"), "tucker": ("tucker",), "bsr": ("channel", "spatial")}
 STEPS = 14  # of the search for the threshold
-RUNGS = 4  # that the ladder of a layer has at least, if it has as many ranks
+RUNGS = 4  # that the ladder of a layer has, more or less, if it has as many ranks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,7 +249,7 @@ class _Problem:
     def _ladder(self, layer: Layer, step: float) -> Iterator[Rung]:
         """Yield ranks of which each saves a step more than that before it, down to the least.
 
-        A layer that saves less than some steps in all goes down in so many parts of that.
+        The step is smaller in a layer that saves little in all, so that it too has some rungs.
         """
         scheme = max(layer.fulls, key=partial(self._kept_at_half, layer))
         kept = self.spectra.kept(layer.name, scheme)[0]

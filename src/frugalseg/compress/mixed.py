@@ -13,7 +13,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from frugalseg.compress.sensitivity import divergence
+from frugalseg.compress.sensitivity import divergence, nats
 from frugalseg.core.budget import Budget, Footprint
 from frugalseg.core.errors import ConfigError, OverBudgetError
 from frugalseg.core.inputs import InputSpec
@@ -149,4 +149,4 @@ def sensitivity(network: Network, spec: InputSpec, images_NCHW: Tensor) -> Calla
         return Int8(network, quantiser).native(images_NCHW).log_softmax(1)
 
     whole = scores({})
-    return lambda layer: max(0.0, float(divergence(scores({layer: FEW}), whole)))
+    return lambda layer: nats(divergence(scores({layer: FEW}), whole))

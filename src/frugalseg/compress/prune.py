@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from frugalseg.compress.goal import Goal, least
 from frugalseg.compress.groups import Groups, Kept, cut
-from frugalseg.compress.importance import Importance
+from frugalseg.compress.importance import Importance, best_of
 from frugalseg.core.errors import ConfigError, OverBudgetError
 from frugalseg.core.inputs import InputSpec
 from frugalseg.cost.graph import Graph
@@ -76,19 +77,20 @@ def plan_prune(
     """Choose the channels that go: those that matter least of all groups, until the goal is met.
 
     The network is not changed. Of each group at least a tenth stays, and a multiple of `multiple`
-    channels where it has so many. Raises OverBudgetError where even that is not enough, with the
-    smallest network that there is, and ConfigError for a device that cannot run the network.
+    channels where it has so many (see `Groups.rounded`). Raises OverBudgetError where even that is
+    not enough, with the smallest network that there is, and ConfigError for a device that cannot
+    run the network.
     """
     groups, whole = Groups.of(network, spec), record(network, spec)
     goal.refuse(whole, spec)
-    _check(importance)
+    check_importance(*importance)
     scores = {group: importance[1][group] for group in groups.channels if group in importance[1]}
     every = np.sort(np.concatenate([np.zeros(0), *scores.values()]))
 
     def of_share(share: float) -> tuple[Kept, Graph]:
         gone = int(share * len(every))
         threshold = every[gone - 1] if gone else -np.inf
-        kept = {g: _stay(scores[g], threshold, multiple) for g in scores}
+        kept = {g: _stay(groups, g, scores[g], threshold, multiple) for g in scores}
         kept = {g: places for g, places in kept.items() if len(places) < groups.channels[g]}
         return kept, weighed(network, whole, groups, kept, spec)
 
@@ -108,12 +110,12 @@ def plan_prune(
     raise OverBudgetError(f"pruned as far as it goes{note}, {name} is too much: {verdict}", verdict)
 
 
-def _check(importance: tuple[str, Importance]) -> None:
+def check_importance(name: str, importance: Importance) -> None:
     """Raise ConfigError for scores that are no numbers."""
-    for group, scores_C in importance[1].items():
+    for group, scores_C in importance.items():
         if not np.isfinite(scores_C).all():
             raise ConfigError(
-                f"the importance {importance[0]} of {group} is no number: is the network sound?"
+                f"the importance {name} of {group} is no number: is the network sound?"
             )
 
 
@@ -149,13 +151,13 @@ def weighed(network: Network, whole: Graph, groups: Groups, kept: Kept, spec: In
         return record(cut(network, groups, kept), spec)
 
 
-def _stay(scores_C: np.ndarray[Any, Any], threshold: float, multiple: int) -> np.ndarray[Any, Any]:
+def _stay(
+    groups: Groups, group: str, scores_C: NDArray[np.float64], threshold: float, multiple: int
+) -> NDArray[np.int64]:
     """Choose the channels above the threshold, and the best of the rest up to what has to stay."""
-    count = len(scores_C)
-    wanted = max(int((scores_C > threshold).sum()), int(np.ceil(LEAST_SHARE * count)), 1)
-    rounded = -(-wanted // multiple) * multiple
-    best = np.argsort(-scores_C, kind="stable")[: min(count, rounded)]
-    return np.sort(best)
+    least = int(np.ceil(LEAST_SHARE * len(scores_C)))
+    wanted = max(int((scores_C > threshold).sum()), least, 1)
+    return best_of(scores_C, groups.rounded(group, wanted, multiple))
 
 
 def _unscored(groups: Groups, scores: Importance) -> Iterator[str]:

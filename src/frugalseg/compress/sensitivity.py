@@ -5,6 +5,7 @@ pixel's classes from those of the whole network. That losses of several changes 
 granted when they are planned together.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -13,22 +14,28 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from frugalseg.core.errors import ConfigError
 from frugalseg.models.network import Network
 
 Divergence = Callable[[Network], float]
 
 
 def divergence_from(network: Network, images_NCHW: Tensor) -> Divergence:
-    """Return what says how far another network's scores are from this one's, 0 or more, in nats."""
+    """Return what says how far another network's scores are from this one's, 0 or more, in nats.
+
+    Infinitely far are scores that are no numbers. Raises ConfigError where those of `network` are.
+    """
     images = images_NCHW.split(1)
     whole = [_classes(network, image_1CHW) for image_1CHW in images]
+    if not all(log_p.isfinite().all() for log_p in whole):
+        raise ConfigError("the scores of the network are no numbers: is it sound?")
 
     def of(other: Network) -> float:
         found = (
             divergence(_classes(other, image), log_p)
             for image, log_p in zip(images, whole, strict=True)
         )
-        return max(0.0, float(torch.stack([*found]).mean()))
+        return nats(torch.stack([*found]).mean())
 
     return of
 
@@ -37,6 +44,12 @@ def divergence(log_q_NChw: Tensor, log_p_NChw: Tensor) -> Tensor:
     """Return the mean over pixels of the divergence of classes q from p, given as logarithms."""
     per_class = F.kl_div(log_q_NChw, log_p_NChw, log_target=True, reduction="none")
     return per_class.sum(1).mean()
+
+
+def nats(value: Tensor) -> float:
+    """Return a divergence as 0 or more; infinite where it is no number."""
+    number = float(value)
+    return math.inf if math.isnan(number) else max(0.0, number)
 
 
 @torch.no_grad()
@@ -64,7 +77,7 @@ class Change:
 
 
 def in_order(changes: Iterable[Change]) -> list[Change]:
-    """Sort changes so that each next one costs least for what it saves, among all.
+    """Sort changes so that each next one costs least for what it saves, among all that are finite.
 
     Of each thing only those levels are left at which a step costs more than the one before it (its
     lower convex hull): what was taken so far, with the last level of each thing, is then the least
@@ -77,7 +90,8 @@ def in_order(changes: Iterable[Change]) -> list[Change]:
     [('b', 1), ('a', 2), ('b', 2)]
     """
     steps: list[tuple[float, int, Change]] = []
-    by_thing = sorted(changes, key=lambda c: (c.kind, c.name, c.saves, c.loses))
+    finite = (change for change in changes if math.isfinite(change.loses))
+    by_thing = sorted(finite, key=lambda c: (c.kind, c.name, c.saves, c.loses))
     for number, (_, levels) in enumerate(groupby(by_thing, key=lambda c: (c.kind, c.name))):
         steps += [(price, number, change) for price, change in _hull([*levels])]
     return [change for _, _, change in sorted(steps, key=lambda step: step[:2])]

@@ -65,14 +65,14 @@ class Footprint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Excess:
-    """One limit that is broken. Units: bytes, except for `macs`."""
+    """One limit that is broken. Units: bytes, except for `macs` and `parameters`."""
 
     resource: str
     needed: int
     allowed: int
 
     def __str__(self) -> str:
-        unit = "" if self.resource == "macs" else " bytes"
+        unit = "" if self.resource in {"macs", "parameters"} else " bytes"
         return (
             f"{self.resource} needs {self.needed:,}{unit} of {self.allowed:,}"
             f" ({self.needed - self.allowed:,} too many)"

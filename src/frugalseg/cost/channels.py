@@ -138,7 +138,10 @@ class Rules:
         self.pinned = {self.ties.of(name) for name in pinned}
 
     def _sum_up(self, sums: Iterable[tuple[str, tuple[str, ...]]]) -> bool:
-        """Note the sums of each class; tie what lies at the same place in two of one, or say no."""
+        """Note the sums of each class, tie what lies at the same place in two of one.
+
+        Return whether there was anything to tie, after which the sums have to be noted again.
+        """
         self.sums.clear()
         tied = False
         for made, names in sums:

@@ -24,6 +24,7 @@ from frugalseg.compress.prune import plan_prune
 from frugalseg.core.budget import Budget
 from frugalseg.core.errors import ArtifactError, ConfigError, unknown
 from frugalseg.core.files import sha256, write_json
+from frugalseg.core.inputs import InputSpec
 from frugalseg.core.progress import Progress
 from frugalseg.cost.device import load_device
 from frugalseg.data.check.report import DataReport
@@ -125,12 +126,11 @@ class Job:
         cut off goes on, with other limits too.
         Raises ConfigError where the folder is that of something else, and what the plans do.
         """
-        return _begun(self.folder, asked_of(self.path, self.wish)) or self._new_plan(keep)
+        return _begun(self.folder, self._asked()) or self._new_plan(keep)
 
     def write(self, plan: Plan) -> None:
         """Write the plan beside what was asked for."""
-        asked = asked_of(self.path, self.wish)
-        write_json(self.folder / PLAN, {"asked": asked, "plan": plan.to_dict()})
+        write_json(self.folder / PLAN, {"asked": self._asked(), "plan": plan.to_dict()})
 
     def smaller(self, plan: Plan) -> Recipe:
         """Write what the plan leaves of the network, and return the recipe that starts from it.
@@ -179,6 +179,9 @@ class Job:
         )
         return run.checkpoint
 
+    def _asked(self) -> dict[str, Any]:
+        return asked_of(self.path, self.wish, self.goal, self.kept.input)
+
     def _new_plan(self, keep: bool) -> Plan:
         network, name, spec = self.kept.network(), self.kept.architecture.name, self.kept.input
         if self.wish.method in BY_IMPORTANCE:
@@ -190,7 +193,7 @@ class Job:
             images_NCHW = pictures_of(self.dataset, spec, LOOKED_AT)
             evidence = Evidence(
                 importance=importance[0], scores=importance[1], images_NCHW=images_NCHW,
-                losses=self._losses(importance[0], images_NCHW) if keep else Losses(),
+                losses=self._losses(*importance, images_NCHW) if keep else Losses(),
             )  # fmt: skip
             return plan_joint(network, name, spec, self.goal, evidence, progress=self.progress)
         method: str | Beam = self.wish.method
@@ -201,10 +204,13 @@ class Job:
             method = Beam(score=score, progress=self.progress)
         return plan_lowrank(network, name, spec, self.goal, method)
 
-    def _losses(self, importance: str, images_NCHW: Tensor) -> Losses:
+    def _losses(self, importance: str, scores: Importance, images_NCHW: Tensor) -> Losses:
         """Return what was measured of this network, on these pictures, before."""
         pictures = hashlib.sha256(images_NCHW.numpy().tobytes()).hexdigest()
-        about = {"checkpoint": sha256(self.path), "importance": importance, "pictures": pictures}
+        about = {
+            "checkpoint": sha256(self.path), "importance": importance, "pictures": pictures,
+            "groups": {group: len(scores_C) for group, scores_C in scores.items()},
+        }  # fmt: skip
         return Losses(self.folder / MEASURED, about)
 
     def _importance(self, network: Network) -> tuple[str, Importance]:
@@ -227,9 +233,11 @@ def bits_of(plan: Plan) -> BitsPlan | None:
     return plan.bits if isinstance(plan, JointPlan) and plan.bits.bits else None
 
 
-def asked_of(path: Path, wish: CompressWish) -> dict[str, Any]:
+def asked_of(path: Path, wish: CompressWish, goal: Goal, spec: InputSpec) -> dict[str, Any]:
     """Say what decides on the plan."""
     return asdict(wish) | {
+        "input": str(spec),
+        "limits": goal.limits(),
         "importance": wish.importance or ("taylor" if wish.method in BY_IMPORTANCE else None),
         "device": wish.device and str(wish.device),
         "checkpoint": sha256(path),
