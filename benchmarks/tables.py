@@ -253,9 +253,17 @@ def faster() -> str:
 
 
 def pruned() -> str:
-    """One row for each network and share of MACs, two columns for each multiple of channels."""
-    file = [file for file in read_records() if file["theme"] == "pruned-latency"][-1]
-    values = {tuple(r["name"].split("/")): r["value"] for r in file["records"]}
+    """One row for each network and share of MACs, two columns for each multiple of channels.
+
+    A later record takes the place of an earlier one for the networks that it has.
+    """
+    files = [file for file in read_records() if file["theme"].startswith("pruned-latency")]
+    by_network: dict[str, dict[tuple[str, ...], float]] = {}
+    for file in files:
+        found = [((*r["name"].split("/"),), r["value"]) for r in file["records"]]
+        for network in dict.fromkeys(name[0] for name, _ in found):
+            by_network[network] = {name: value for name, value in found if name[0] == network}
+    values = {name: value for figures in by_network.values() for name, value in figures.items()}
     multiples = list(dict.fromkeys(multiple for _, _, multiple, _ in values))
     head = " | ".join(f"latency, {each} | over MACs" for each in multiples)
     rows = [f"| network | MACs asked for | {head} |", "|---" * (2 + 2 * len(multiples)) + "|"]
@@ -271,7 +279,8 @@ def pruned() -> str:
                 told = [f"{latency:.2f}", f"{latency / macs:.2f}"]
             cells += told
         rows.append(f"| {network} | {share} | {' | '.join(cells)} |")
-    rows += ["", f"Measured on: {file['machine']}; at {file['settings']['input']}."]
+    machines = "; ".join(dict.fromkeys(file["machine"] for file in files))
+    rows += ["", f"Measured on: {machines}; at {files[-1]['settings']['input']}."]
     return "\n".join(rows) + "\n"
 
 
