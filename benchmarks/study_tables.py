@@ -11,6 +11,7 @@ from frugalseg.report.columns import COLUMNS, expanded
 from frugalseg.report.study_table import Row, Run, StudyTable, markdown
 from frugalseg.report.wording import flat
 from frugalseg.workflows.study_file import load_study
+from frugalseg.workflows.study_table import drawing
 
 BUDGET = {
     "input": "input {}",
@@ -28,21 +29,36 @@ def study(name: str, best: str, *, theme: str | None = None) -> str:
 
     `theme` names a record that is not called as the study.
     """
-    file = [file for file in read_records() if file["theme"] == f"study-{theme or name}"][-1]
+    file = _newest(theme or name)
+    runs = file["settings"]["runs"]
+    whose = "all that start from scratch" if any(f.get("of") for f in runs.values()) else "all"
+    return (
+        "\n\n".join(map(markdown, _tables(name, best, file)))
+        + f"\n- {_budget(dict(flat(file['settings']['budget'])), whose)}\n"
+    )
+
+
+def picture(name: str, *, theme: str) -> str:
+    """Scores over bytes of the newest record of a study with one data set, as SVG."""
+    (table,) = _tables(name, "miou_int8", _newest(theme))
+    return drawing(table, "bytes")
+
+
+def _newest(theme: str) -> dict[str, Any]:
+    return [file for file in read_records() if file["theme"] == f"study-{theme}"][-1]
+
+
+def _tables(name: str, best: str, file: Mapping[str, Any]) -> list[StudyTable]:
     found: dict[str, dict[str, Record]] = {run: {} for run in file["settings"]["runs"]}
     for record in file["records"]:
         run, _, figure = record["name"].partition("/")
         found[run][figure] = Record(**{**record, "name": figure})
     runs = file["settings"]["runs"]
-    whose = "all that start from scratch" if any(f.get("of") for f in runs.values()) else "all"
     tables = []
     for data in dict.fromkeys(_data(run, facts) for run, facts in runs.items()):
         own = {run: facts for run, facts in runs.items() if _data(run, facts) == data}
         tables.append(_table(f"{name}, {data}", name, own, found, best))
-    return (
-        "\n\n".join(map(markdown, tables))
-        + f"\n- {_budget(dict(flat(file['settings']['budget'])), whose)}\n"
-    )
+    return tables
 
 
 def _data(run: str, facts: Mapping[str, Any]) -> str:

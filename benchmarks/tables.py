@@ -16,7 +16,7 @@ from typing import Any
 
 from recording import read_records, values_of
 from service_tables import engines, page, service
-from study_tables import study
+from study_tables import picture, study
 
 from frugalseg.data.catalog import FORMATS as LAYOUTS
 from frugalseg.models.catalog import MODELS, Entry
@@ -39,6 +39,11 @@ def main() -> None:
             raise SystemExit(f"{path.name} is not what the records say: run {Path(__file__).name}")
         if fresh != text:
             path.write_text(fresh, encoding="utf-8")
+    for name, draw in PICTURES.items():
+        path, fresh = ROOT / "docs" / name, draw()
+        if wish.check and not (path.is_file() and path.read_text(encoding="utf-8") == fresh):
+            raise SystemExit(f"{name} is not what the records say: run {Path(__file__).name}")
+        path.write_text(fresh, encoding="utf-8")
 
 
 def filled(text: str) -> str:
@@ -303,6 +308,10 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "waste_binary": partial(study, "waste-binary", "object_miou_int8"),
     "waste_classes": partial(study, "waste-classes", "object_miou_int8"),
 }  # fmt: skip
+
+PICTURES: Mapping[str, Callable[[], str]] = {
+    "compression-nets.svg": partial(picture, "compression", theme="compression-nets"),
+}
 
 if __name__ == "__main__":
     main()

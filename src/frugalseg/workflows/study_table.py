@@ -128,13 +128,19 @@ def _state(states: Mapping[int, str | None]) -> str | None:
 
 def _draw(table: StudyTable, folder: Path, name: str) -> None:
     """Draw the pictures for which there are results."""
-    for what, (column, cost, unit) in PLOTS.items():
-        points = [point for row in table.rows if (point := _point(row, column))]
-        if points:
-            picture = scatter(
-                points, title=table.title, cost=cost, unit=unit, score="mIoU of the int8 file, %"
-            )
+    for what in PLOTS:
+        if picture := drawing(table, what):
             write_text(folder / f"{name}-{what}.svg", picture)
+
+
+def drawing(table: StudyTable, what: str) -> str:
+    """Return a picture of the scores over one of `PLOTS`, as SVG; empty without results."""
+    column, cost, unit = PLOTS[what]
+    points = [point for row in table.rows if (point := _point(row, column))]
+    if not points:
+        return ""
+    score = "mIoU of the int8 file, %"
+    return scatter(points, title=table.title, cost=cost, unit=unit, score=score)
 
 
 def _point(row: Row, column: str) -> Point | None:
