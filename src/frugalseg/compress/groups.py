@@ -73,7 +73,7 @@ class Groups:
                 found._key[root] = named[0]
                 found.makers[named[0]] = named
                 found.channels[named[0]] = found.rules.given[root]
-        joined = (part for root in found.rules.sums for part in found._joined(root))
+        joined = (part for root in found.rules.sums for part in found.rules.parts(root))
         found.beside = frozenset(found._key[part] for part in joined if part in found._key)
         return found
 
@@ -100,19 +100,11 @@ class Groups:
     def parts_of(self, tensor: str) -> Iterator[tuple[str, slice]]:
         """Yield the groups that have a part in the channels of a tensor, and which part."""
         start = 0
-        for root in self._joined(self.rules.ties.of(tensor)):
+        for root in self.rules.parts(self.rules.ties.of(tensor)):
             stop = start + self.rules.given[root]
             if root in self._key:
                 yield self._key[root], slice(start, stop)
             start = stop
-
-    def _joined(self, root: str) -> Iterator[str]:
-        """Yield the classes of tensors that a class is joined from, itself if from none."""
-        if root in self._key or root not in self.rules.sums:
-            yield root
-            return
-        for name in self.rules.sums[root][0]:
-            yield from self._joined(self.rules.ties.of(name))
 
     def kept_of(self, tensor: str, kept: Kept) -> NDArray[np.int64] | None:
         """Give the channels of a tensor that stay; None if all do."""
@@ -120,7 +112,7 @@ class Groups:
         if root in self._key:
             return kept.get(self._key[root])
         start, parts = 0, []
-        for part in self._joined(root):
+        for part in self.rules.parts(root):
             count = self.rules.given[part]
             own = kept.get(self._key[part]) if part in self._key else None
             parts.append(start + (np.arange(count) if own is None else own))

@@ -7,7 +7,7 @@ Where two that are joined of parts alike are added up, each part is tied to the 
 Whatever is not understood pins the channels around it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from frugalseg.core.errors import ConfigError, unknown
@@ -29,9 +29,9 @@ PICTURE, VECTOR = 4, 2  # axes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Maps with the same number of channels, which `makers` decide: operators, or an input.
+    """A number of channels, which `makers` decide: operators, or an input.
 
-    Channels of zeros that are padded to a map are a group without a map of its own.
+    `tensors` are the maps that have it, and those that are joined from such.
     """
 
     makers: tuple[str, ...]
@@ -73,7 +73,8 @@ def groups(graph: Graph) -> tuple[Group, ...]:
     rules = Rules(graph)
     members: dict[str, set[str]] = {}
     for name in graph.tensors:
-        members.setdefault(rules.ties.of(name), set()).add(name)
+        for part in rules.parts(rules.ties.of(name)):
+            members.setdefault(part, set()).add(name)
     return tuple(
         Group(
             makers=tuple(makers),
@@ -159,6 +160,14 @@ class Rules:
                         self.ties.join(pair)
             others.append(reads)
         return tied
+
+    def parts(self, root: str) -> Iterator[str]:
+        """Yield the classes that a class is joined from, in order; itself if from none."""
+        if root not in self.sums:
+            yield root
+            return
+        for name in self.sums[root][0]:
+            yield from self.parts(self.ties.of(name))
 
     def wanted(self, wanted: Mapping[str, int]) -> dict[str, int]:
         """Translate from makers to classes."""
