@@ -1,6 +1,7 @@
 # `make demo` and `make test` set up what they need. PYTHON=python3.12 picks another interpreter.
 PYTHON ?= python3
-WORKERS ?= 2
+# For two cores: some tests wait for servers, browsers and signals.
+WORKERS ?= 3
 # A worker that has nothing left to do takes over tests of another: slow ones stand side by side.
 SPREAD := -n $(WORKERS) --dist worksteal
 test quick: export OMP_NUM_THREADS := 1
