@@ -28,21 +28,17 @@ BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def main() -> None:
-    """Rewrite each document, or fail if one is not up to date."""
+    """Rewrite each document and picture, or fail if one is not up to date."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
     wish = parser.parse_args()
-    for path in DOCUMENTS:
-        text = path.read_text(encoding="utf-8")
-        fresh = filled(text)
-        if wish.check and fresh != text:
+    wanted = {path: filled(path.read_text(encoding="utf-8")) for path in DOCUMENTS}
+    wanted |= {ROOT / "docs" / name: draw() for name, draw in PICTURES.items()}
+    for path, fresh in wanted.items():
+        if path.is_file() and path.read_text(encoding="utf-8") == fresh:
+            continue
+        if wish.check:
             raise SystemExit(f"{path.name} is not what the records say: run {Path(__file__).name}")
-        if fresh != text:
-            path.write_text(fresh, encoding="utf-8")
-    for name, draw in PICTURES.items():
-        path, fresh = ROOT / "docs" / name, draw()
-        if wish.check and not (path.is_file() and path.read_text(encoding="utf-8") == fresh):
-            raise SystemExit(f"{name} is not what the records say: run {Path(__file__).name}")
         path.write_text(fresh, encoding="utf-8")
 
 
@@ -265,9 +261,11 @@ def pruned() -> str:
     files = [file for file in read_records() if file["theme"].startswith("pruned-latency")]
     by_network: dict[str, dict[tuple[str, ...], float]] = {}
     for file in files:
-        found = [((*r["name"].split("/"),), r["value"]) for r in file["records"]]
-        for network in dict.fromkeys(name[0] for name, _ in found):
-            by_network[network] = {name: value for name, value in found if name[0] == network}
+        newer: dict[str, dict[tuple[str, ...], float]] = {}
+        for name, value in values_of(file).items():
+            network, *what = name.split("/")
+            newer.setdefault(network, {})[network, *what] = value
+        by_network |= newer
     values = {name: value for figures in by_network.values() for name, value in figures.items()}
     multiples = list(dict.fromkeys(multiple for _, _, multiple, _ in values))
     head = " | ".join(f"latency, {each} | over MACs" for each in multiples)

@@ -108,17 +108,12 @@ class Groups:
 
     def kept_of(self, tensor: str, kept: Kept) -> NDArray[np.int64] | None:
         """Give the channels of a tensor that stay; None if all do."""
-        root = self.rules.ties.of(tensor)
-        if root in self._key:
-            return kept.get(self._key[root])
-        start, parts = 0, []
-        for part in self.rules.parts(root):
-            count = self.rules.given[part]
-            own = kept.get(self._key[part]) if part in self._key else None
-            parts.append(start + (np.arange(count) if own is None else own))
-            start += count
-        joined = np.concatenate(parts)
-        return None if len(joined) == start else joined
+        stays_C = np.ones(self.rules.given[self.rules.ties.of(tensor)], bool)
+        for name, part in self.parts_of(tensor):
+            if name in kept:
+                stays_C[part] = False
+                stays_C[part.start + kept[name]] = True
+        return None if stays_C.all() else np.flatnonzero(stays_C)
 
 
 def cut(network: Network, groups: Groups, kept: Kept) -> Network:

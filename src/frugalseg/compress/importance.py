@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from frugalseg.compress.groups import Groups
+from frugalseg.core.errors import ConfigError
 from frugalseg.models.network import Network
 
 Importance = dict[str, NDArray[np.float64]]  # by group, (channels,)
@@ -73,6 +74,15 @@ def taylor(network: Network, groups: Groups, losses: Losses) -> Importance:
 IMPORTANCES: Mapping[str, Callable[[Network, Groups, Losses], Importance]] = MappingProxyType(
     {"magnitude": magnitude, "bn_scale": bn_scale, "fpgm": fpgm, "taylor": taylor}
 )
+
+
+def check_importance(name: str, importance: Importance) -> None:
+    """Raise ConfigError for scores that are no numbers."""
+    for group, scores_C in importance.items():
+        if not np.isfinite(scores_C).all():
+            raise ConfigError(
+                f"the importance {name} of {group} is no number: is the network sound?"
+            )
 
 
 def best_of(scores_C: NDArray[np.float64], number: int) -> NDArray[np.int64]:

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from frugalseg.compress.candidates import BITS, CHANNELS, RANK, Candidates, Made
 from frugalseg.compress.goal import Goal
-from frugalseg.compress.importance import Importance
+from frugalseg.compress.importance import Importance, check_importance
 from frugalseg.compress.losses import Losses
 from frugalseg.compress.lowrank import LowRankPlan, apply_lowrank, weight_shapes
 from frugalseg.compress.mixed import BitsPlan, weights_in
-from frugalseg.compress.prune import PrunePlan, apply_prune, check_importance
+from frugalseg.compress.prune import PrunePlan, apply_prune
 from frugalseg.compress.sensitivity import Change, divergence_from, in_order
 from frugalseg.core.errors import ConfigError, OverBudgetError
 from frugalseg.core.inputs import InputSpec

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from frugalseg.compress.goal import Goal, least
 from frugalseg.compress.groups import Groups, Kept, cut
-from frugalseg.compress.importance import Importance, best_of
+from frugalseg.compress.importance import Importance, best_of, check_importance
 from frugalseg.core.errors import ConfigError, OverBudgetError
 from frugalseg.core.inputs import InputSpec
 from frugalseg.cost.graph import Graph
@@ -108,15 +108,6 @@ def plan_prune(
     stays = len(groups.channels) - len(scores)
     note = f" ({importance[0]} says nothing of {stays} of the groups)" if stays else ""
     raise OverBudgetError(f"pruned as far as it goes{note}, {name} is too much: {verdict}", verdict)
-
-
-def check_importance(name: str, importance: Importance) -> None:
-    """Raise ConfigError for scores that are no numbers."""
-    for group, scores_C in importance.items():
-        if not np.isfinite(scores_C).all():
-            raise ConfigError(
-                f"the importance {name} of {group} is no number: is the network sound?"
-            )
 
 
 def apply_prune(
