@@ -132,6 +132,9 @@ def test_a_plan_is_replayed_on_a_fresh_network_and_refused_by_another() -> None:
         ConfigError, match=r"another network: .* makes \d+ channels, \d+ in the plan"
     ):
         apply_prune(wider.build(), wider, SPEC, plan)
+    more = replace(SMALL, settings={**SMALL.settings, "num_classes": 12})
+    with pytest.raises(ConfigError, match="classify conv_2d makes 12 channels, 3 in the plan"):
+        apply_prune(more.build(), more, SPEC, plan)
     enet = Architecture(name="enet", settings={"num_classes": 3})
     with pytest.raises(ConfigError, match="it is a enet, the plan is for a frugalnet"):
         apply_prune(enet.build(), enet, SPEC, plan)

@@ -46,8 +46,8 @@ class Groups:
 
     `makers` are all operators that decide on a group's channels alone, as `cost.channels` names
     them; layers of which it has a part are not among them. `fixed` says of makers that decide on
-    the channels of no group why these must stay. `beside` are groups with a part in a map that is
-    joined from several.
+    the channels of no group why these must stay; `all_channels` has their channels too. `beside`
+    are groups with a part in a map that is joined from several.
     """
 
     graph: Graph
@@ -55,6 +55,7 @@ class Groups:
     channels: dict[str, int] = field(default_factory=dict)
     makers: dict[str, tuple[str, ...]] = field(default_factory=dict)
     fixed: dict[str, str] = field(default_factory=dict)
+    all_channels: dict[str, int] = field(default_factory=dict)
     beside: frozenset[str] = frozenset()
     _key: dict[str, str] = field(default_factory=dict)
 
@@ -69,10 +70,12 @@ class Groups:
             named = tuple(maker.removeprefix(WHOLE) for maker in makers)
             if root in reasons:
                 found.fixed |= dict.fromkeys(named, reasons[root])
+                found.all_channels[named[0]] = found.rules.given[root]
             elif root not in found.rules.sums:
                 found._key[root] = named[0]
                 found.makers[named[0]] = named
                 found.channels[named[0]] = found.rules.given[root]
+        found.all_channels |= found.channels
         joined = (part for root in found.rules.sums for part in found.rules.parts(root))
         found.beside = frozenset(found._key[part] for part in joined if part in found._key)
         return found

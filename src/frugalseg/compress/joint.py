@@ -135,7 +135,7 @@ def _written(all_: Candidates, made: Made, measured: float, names: tuple[str, st
     return JointPlan(
         network=name,
         prune=PrunePlan(
-            network=name, importance=importance, channels=dict(all_.groups.channels),
+            network=name, importance=importance, channels=dict(all_.groups.all_channels),
             kept={group: tuple(places.tolist()) for group, places in made.kept.items()},
             before=figures[0], after=figures[1],
         ),

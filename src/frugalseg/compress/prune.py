@@ -28,8 +28,8 @@ STEPS = 24  # of the search for how much has to go: finer than a channel of any 
 class PrunePlan:
     """Which channels of which groups stay, and what that comes to: data, for any fresh network.
 
-    `channels` are those of the groups before; `before` and `after` the figures of the network.
-    `fixed` says why other channels must stay, and how many operators make those.
+    `channels` are those of all groups before, and of what must stay; `before` and `after` the
+    figures of the network. `fixed` says why other channels must stay, and how many operators make those.
     """
 
     network: str
@@ -99,7 +99,7 @@ def plan_prune(
         return PrunePlan(
             network=name,
             importance=importance[0],
-            channels=dict(groups.channels),
+            channels=dict(groups.all_channels),
             kept={group: tuple(places.tolist()) for group, places in kept.items()},
             before=goal.figures(whole),
             after=goal.figures(graph),
@@ -159,8 +159,8 @@ def _unscored(groups: Groups, scores: Importance) -> Iterator[str]:
 def _differences(architecture: Architecture, groups: Groups, plan: PrunePlan) -> Iterator[str]:
     if architecture.name != plan.network:
         yield f"it is a {architecture.name}, the plan is for a {plan.network}"
-    for name in sorted({*groups.channels, *plan.channels}):
-        own, planned = groups.channels.get(name), plan.channels.get(name)
+    for name in sorted({*groups.all_channels, *plan.channels}):
+        own, planned = groups.all_channels.get(name), plan.channels.get(name)
         if own != planned:
             yield f"{name} makes {own or 'no such'} channels, {planned or 'none'} in the plan"
     for name, places in plan.kept.items():
