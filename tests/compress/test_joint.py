@@ -81,6 +81,24 @@ def test_the_plan_says_what_the_network_comes_to(network: Network, plan: JointPl
     assert torch.equal(again.eval().native(image), smaller.eval().native(image))
 
 
+def test_the_factors_of_a_layer_have_the_bits_that_the_layer_was_to_have(
+    network: Network, evidence: Evidence
+) -> None:
+    goal = Goal(budget=Budget())
+    all_ = Candidates(network, SPEC, goal, evidence.scores)
+    name = "stage16.1.spread.0"
+    rank = Change(kind=RANK, name=name, amount=("channel", 0.25), saves=1, loses=1)
+    bits = Change(kind=BITS, name=name, amount=(4,), saves=1, loses=1)
+    other = Change(kind=BITS, name="classify", amount=(4,), saves=1, loses=1)
+    assert all_.made([rank, other]).bits == {"classify": 4}
+    made = all_.made([rank, bits])
+    assert made.bits == {f"{name}.0": 4, f"{name}.1": 4}
+    factors = made.network().get_submodule(name)
+    for factor in factors.children():
+        assert isinstance(factor.weight, torch.Tensor)
+        assert all(len(filter_.unique()) <= 16 for filter_ in factor.weight)
+
+
 def test_the_network_is_not_changed(network: Network, plan: JointPlan) -> None:
     apply_joint(network, SMALL, SPEC, plan)
     fresh = built().state_dict()

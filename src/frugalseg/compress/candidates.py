@@ -178,7 +178,7 @@ class Candidates:
         factorise(skeleton, ranks)
         graph = record(skeleton, self.spec)
         weights = weights_in(graph)
-        bits = {n: FEW for kind, n in taken if kind == BITS and n in weights and n not in ranks}
+        bits = {n: FEW for n in weights if (BITS, whole_of(n, ranks)) in taken}
         return Made(
             taken=taken, kept=kept, pruned=pruned, ranks=ranks, bits=bits, graph=graph,
             spared=sum(saved_bytes(weights[name]) for name in bits),
@@ -201,6 +201,16 @@ class Candidates:
                 if layers[name].saving(rank) > 0:
                     found[name] = rank
         return found
+
+
+def whole_of(name: str, ranks: Mapping[str, Rank]) -> str:
+    """Return the layer that a layer is a factor of; itself if of none.
+
+    >>> whole_of("mix.0.1", {"mix.0": ("channel", 8)})
+    'mix.0'
+    """
+    above = name.rpartition(".")[0]
+    return above if above in ranks else name
 
 
 def _loss(moved: Divergence, smaller: Callable[[], Network]) -> float:

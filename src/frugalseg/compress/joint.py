@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from torch import Tensor
 
-from frugalseg.compress.candidates import BITS, CHANNELS, RANK, Candidates, Made
+from frugalseg.compress.candidates import BITS, CHANNELS, RANK, Candidates, Made, whole_of
 from frugalseg.compress.goal import Goal
 from frugalseg.compress.importance import Importance, check_importance
 from frugalseg.compress.losses import Losses
@@ -145,7 +145,10 @@ def _written(all_: Candidates, made: Made, measured: float, names: tuple[str, st
         ),
         bits=BitsPlan(
             network=name, weights=weights, bits=dict(made.bits),
-            loss={n: made.taken[BITS, n].loses if n in made.bits else 0.0 for n in weights},
+            loss={
+                n: made.taken[BITS, whole_of(n, made.ranks)].loses if n in made.bits else 0.0
+                for n in weights
+            },
             before=figures[2]["storage_bytes"], after=after["storage_bytes"],
         ),
         before=figures[0], after=after, measured=measured,
