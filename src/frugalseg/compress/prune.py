@@ -29,7 +29,7 @@ class PrunePlan:
     """Which channels of which groups stay, and what that comes to: data, for any fresh network.
 
     `channels` are those of all groups before, and of what must stay; `before` and `after` the
-    figures of the network. `fixed` says why other channels must stay, and how many operators make those.
+    figures of the network. `fixed` says why that must stay, and how many operators make it.
     """
 
     network: str
