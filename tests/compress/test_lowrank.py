@@ -230,7 +230,7 @@ def test_a_plan_is_replayed_on_a_fresh_network_and_refused_by_another(network: N
     smaller, _ = apply_lowrank(SMALL.build(), SMALL, SPEC, plan)
     assert record(smaller, SPEC).macs == plan.after["macs"]
     wider = replace(SMALL, settings={**SMALL.settings, "width": 0.75})
-    with pytest.raises(ConfigError, match=r"another network: .* is \d+x.*, \d+x.* in the plan"):
+    with pytest.raises(ConfigError, match=r"another network:\n .* is \d+x.*, \d+x.* in the plan"):
         apply_lowrank(wider.build(), wider, SPEC, plan)
     deeper = replace(SMALL, settings={**SMALL.settings, "depth": 2})
     with pytest.raises(ConfigError, match="none in the plan"):

@@ -78,11 +78,11 @@ def test_a_plan_is_data_and_another_network_is_refused(network: Network, whole: 
     assert again == whole
     assert apply_bits(network, "frugalnet", SPEC, again) == whole.bits
     other = Architecture(name="frugalnet", settings={"num_classes": 4, "width": 0.25, "depth": 2})
-    with pytest.raises(ConfigError, match=r"another network.*no weights"):
+    with pytest.raises(ConfigError, match=r"another network:\n .*no weights"):
         apply_bits(
             network, "frugalnet", SPEC, replace(whole, weights={"ghost": 1, **whole.weights})
         )
-    with pytest.raises(ConfigError, match=r"another network.*in the plan"):
+    with pytest.raises(ConfigError, match=r"another network:\n .*in the plan"):
         apply_bits(other.build().eval(), "frugalnet", SPEC, whole)
     with pytest.raises(ConfigError, match="the plan is for a enet"):
         apply_bits(network, "frugalnet", SPEC, replace(whole, network="enet"))

@@ -129,7 +129,7 @@ def test_a_plan_is_replayed_on_a_fresh_network_and_refused_by_another() -> None:
     assert record(smaller, SPEC).params == plan.after["parameters"]
     wider = replace(SMALL, settings={**SMALL.settings, "width": 0.75})
     with pytest.raises(
-        ConfigError, match=r"another network: .* makes \d+ channels, \d+ in the plan"
+        ConfigError, match=r"another network:\n .* makes \d+ channels, \d+ in the plan"
     ):
         apply_prune(wider.build(), wider, SPEC, plan)
     more = replace(SMALL, settings={**SMALL.settings, "num_classes": 12})

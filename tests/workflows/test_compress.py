@@ -202,6 +202,69 @@ def test_another_wish_is_refused_in_the_folder_of_a_begun_one(
         run(trained, belt, tmp_path, dry_run=True)
 
 
+@pytest.mark.parametrize("method", ["joint", "prune", "svd"])
+def test_a_plan_is_followed_by_the_same_network_trained_anew(
+    trained: Path, belt: Path, tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit: dict[str, Any] = {"parameters": part(trained, 0.6)}
+    printed = compress(trained, belt, tmp_path / "a", method=method, dry_run=True, **limit)
+    plan = tmp_path / "plan.json"
+    plan.write_text(json.dumps(printed.to_dict()), encoding="utf-8")
+    again = tmp_path / "again"
+    sizes = ("model.settings.width=0.35", "model.settings.depth=1", "input=32x48")
+    train(belt, again, set=(*sizes, "length.steps=2", "validations=1", "batch_size=2", "seed=5"))
+    monkeypatch.setattr(module, "export_checkpoint", small_file)
+    made = compress(again, belt, tmp_path / "out", plan=plan, set=SHORT)
+    assert made.plan == printed.plan
+    kept = load_checkpoint(tmp_path / "out")
+    count = sum(p.numel() for p in kept.network().parameters())
+    assert count <= printed.plan.after["parameters"] * 1.2  # heads for training are in it
+    # The one that was written says the same, and goes on where it was.
+    later = compress(again, belt, tmp_path / "out", plan=plan, set=SHORT)
+    assert later.plan == made.plan
+    written = tmp_path / "out" / "plan.json"
+    shown = compress(trained, belt, tmp_path / "b", plan=written, dry_run=True)
+    assert shown.plan == printed.plan
+
+
+def test_a_plan_of_another_network_is_refused_with_the_differences(
+    trained: Path, belt: Path, tmp_path: Path
+) -> None:
+    printed = compress(trained, belt, tmp_path / "a", method="prune", macs=600_000, dry_run=True)
+    plan = tmp_path / "plan.json"
+    plan.write_text(json.dumps(printed.to_dict()), encoding="utf-8")
+    other = tmp_path / "other"
+    train(belt, other, set=(
+        "model.settings.width=0.5", "model.settings.depth=1", "batch_size=2", "validations=1",
+        "input=32x48", "length.steps=2",
+    ))  # fmt: skip
+    with pytest.raises(ConfigError, match=r"another network:\n .* makes \d+ channels"):
+        compress(other, belt, tmp_path / "out", plan=plan)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(ConfigError, match="says itself what is done: leave out method, multiple"):
+        compress(trained, belt, tmp_path / "out", plan=plan, method="prune", multiple=8)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "cannot read the plan"),
+        ("[]", "not a plan that compress wrote"),
+        ('{"asked": {"method": "prune"}, "plan": {"kept": 3}}', "not a plan that compress wrote"),
+        ('{"asked": {"method": "magic"}, "plan": {}}', "not a plan that compress wrote"),
+        (None, "cannot read the plan"),
+    ],
+)
+def test_a_file_that_is_no_plan_is_refused(
+    trained: Path, belt: Path, tmp_path: Path, text: str | None, says: str
+) -> None:
+    plan = tmp_path / "plan.json"
+    if text is not None:
+        plan.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=says):
+        compress(trained, belt, tmp_path / "out", plan=plan)
+
+
 def test_a_run_of_something_else_is_left_alone(trained: Path, belt: Path) -> None:
     with pytest.raises(ConfigError, match="is a run of something else"):
         run(trained, belt, trained.parent)

@@ -45,20 +45,24 @@ def compress(
     parameters: Annotated[str | None, typer.Option(help="Most parameters: 100k.")] = None,
     device: options.MaybeDevice = None,
     method: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="joint for channels, ranks and bits of weights together; prune for channels alone;"
-            " or ranks by svd, tucker or bsr, a beam search."
+            help="joint (default) for channels, ranks and bits of weights together; prune for"
+            " channels alone; or ranks by svd, tucker or bsr, a beam search."
         ),
-    ] = "joint",
+    ] = None,
     importance: Annotated[
         str | None,
         typer.Option(help="Which channels go: taylor (default), magnitude, bn_scale, fpgm."),
     ] = None,
     multiple: Annotated[
-        int,
-        typer.Option(help="Keep multiples of so many channels: faster at equal MACs."),
-    ] = 1,
+        int | None,
+        typer.Option(help="Keep multiples of so many channels: faster at equal MACs; default: 1."),
+    ] = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option(help="A plan.json to follow again, for the same network, in place of limits."),
+    ] = None,
     time: options.Time = None,
     set: options.Settings = None,
     tolerance: options.Tolerance = 1.0,
@@ -76,8 +80,9 @@ def compress(
         result = run(
             checkpoint, data, out, bytes=amount(bytes), peak=amount(peak), macs=amount(macs),
             parameters=amount(parameters), device=device, method=method, importance=importance,
-            multiple=multiple, time=time, set=set or (), tolerance=tolerance, dry_run=dry_run,
-            format=format, announce=_nothing if json_ else _announce, progress=progress,
+            multiple=multiple, plan=plan, time=time, set=set or (), tolerance=tolerance,
+            dry_run=dry_run, format=format,
+            announce=_nothing if json_ else _announce, progress=progress,
         )  # fmt: skip
     if json_:
         print(json.dumps(result.to_dict(), indent=2))

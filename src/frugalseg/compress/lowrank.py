@@ -22,7 +22,7 @@ from frugalseg.compress.decompose import Spectra, Truncated, decomposed
 from frugalseg.compress.goal import Goal, least
 from frugalseg.compress.layers import ADDED_UP, Layer, layers_of
 from frugalseg.copying import copied
-from frugalseg.core.errors import ConfigError, OverBudgetError, unknown
+from frugalseg.core.errors import ConfigError, OverBudgetError, listed, unknown
 from frugalseg.core.inputs import InputSpec
 from frugalseg.cost.graph import Graph
 from frugalseg.models.catalog import Architecture
@@ -132,7 +132,7 @@ def apply_lowrank(
     with the differences, for a network that the plan was not made for.
     """
     if told := list(_differences(network, architecture, plan)):
-        raise ConfigError(f"the plan was made for another network: {'; '.join(told)}")
+        raise ConfigError(f"the plan was made for another network{listed(told)}")
     made = replace(architecture, ranks={**architecture.ranks, **plan.ranks})
     smaller = copied(network)
     for name, rank in plan.ranks.items():

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from frugalseg.compress.sensitivity import divergence, nats
 from frugalseg.core.budget import Budget, Footprint
-from frugalseg.core.errors import ConfigError, OverBudgetError
+from frugalseg.core.errors import ConfigError, OverBudgetError, listed
 from frugalseg.core.inputs import InputSpec
 from frugalseg.cost.file_size import file_bytes
 from frugalseg.cost.graph import Graph
@@ -26,7 +26,6 @@ from frugalseg.training.smaller import Quantize
 
 FEW, MANY = 4, 8
 LEAST_LOSS = 1e-9
-TOLD = 8  # differences
 # Kinds that run with weights of 4 bits; not transposed convolutions.
 AT_4_BITS = frozenset({"conv_2d", "depthwise_conv_2d", "fully_connected"})
 
@@ -121,8 +120,7 @@ def apply_bits(network: Network, name: str, spec: InputSpec, plan: BitsPlan) -> 
         if bits not in (FEW, MANY) or layer not in plan.weights
     ]  # fmt: skip
     if told:
-        more = f"; and {len(told) - TOLD} more" if len(told) > TOLD else ""
-        raise ConfigError(f"the plan was made for another network: {'; '.join(told[:TOLD])}{more}")
+        raise ConfigError(f"the plan was made for another network{listed(told)}")
     return dict(plan.bits)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from frugalseg.compress.goal import Goal, least
 from frugalseg.compress.groups import Groups, Kept, cut
 from frugalseg.compress.importance import Importance, best_of, check_importance
-from frugalseg.core.errors import ConfigError, OverBudgetError
+from frugalseg.core.errors import ConfigError, OverBudgetError, listed
 from frugalseg.core.inputs import InputSpec
 from frugalseg.cost.graph import Graph
 from frugalseg.cost.rescale import rescale
@@ -119,7 +119,7 @@ def apply_prune(
     """
     groups = Groups.of(network, spec)
     if told := list(_differences(architecture, groups, plan)):
-        raise ConfigError(f"the plan was made for another network: {'; '.join(told)}")
+        raise ConfigError(f"the plan was made for another network{listed(told)}")
     smaller = cut(network, groups, {g: np.array(k, np.int64) for g, k in plan.kept.items()})
     whole = architecture.whole_shapes()
     full = shapes_of(replace(architecture, shapes=whole).build())

@@ -1,6 +1,5 @@
 """Which layers of a checkpoint have weights of 4 bits: planned, or read from a plan."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,16 +15,15 @@ from frugalseg.compress.mixed import (
     sensitivity,
     weights_of,
 )
-from frugalseg.core.errors import ConfigError
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.progress import Progress, silent
 from frugalseg.data.dataset import Dataset
 from frugalseg.imaging.resize import as_channels, resize_image
 from frugalseg.training.batches import normalise
 from frugalseg.training.checkpoint import Checkpoint
+from frugalseg.workflows.plans import read_values
 
 LOOKED_AT = 8  # pictures for validation on which layers are measured
-MOST_BYTES = 10_000_000
 
 
 def planned_bits(
@@ -69,13 +67,7 @@ def read_bits(kept: Checkpoint, wish: str | Path | Mapping[str, int]) -> dict[st
     """
     if isinstance(wish, Mapping):
         return dict(wish)
-    path = Path(wish)
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise ConfigError(f"{path} is too large for a plan")
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as wrong:
-        raise ConfigError(f"cannot read the plan {path}: {wrong}") from wrong
+    values = read_values(Path(wish))
     if isinstance(values, dict) and isinstance(values.get("settings"), dict):
         values = values["settings"].get("bits_plan")
     plan = BitsPlan.from_dict(values)

@@ -1,12 +1,12 @@
 """Make a trained network smaller until it keeps to limits, train it again, and prove it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from frugalseg.compress.catalog import Plan
-from frugalseg.core.errors import OverBudgetError
+from frugalseg.core.errors import ConfigError, OverBudgetError
 from frugalseg.core.files import check_folder
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.progress import Progress, silent
@@ -23,6 +23,7 @@ from frugalseg.workflows.compress_steps import (
 from frugalseg.workflows.evaluate import open_for
 from frugalseg.workflows.export import ExportResult, ExportWish, export_checkpoint
 from frugalseg.workflows.place import check_place
+from frugalseg.workflows.plans import read_plan
 from frugalseg.workflows.train import checked, train_on
 
 
@@ -30,17 +31,21 @@ from frugalseg.workflows.train import checked, train_on
 class CompressResult:
     """The plan and, unless it was a dry run, the artifact of the network that it made.
 
-    `before` is the mIoU that the network had before, where its checkpoint tells it.
+    `asked` is what decided on the plan. `before` is the mIoU that the network had before, where its
+    checkpoint tells it.
     """
 
     folder: Path
+    asked: Mapping[str, Any]
     plan: Plan
     before: float | None = None
     export: ExportResult | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
-        told = {"plan": self.plan.to_dict(), "before": {"miou": self.before}}
+        told = {
+            "asked": dict(self.asked), "plan": self.plan.to_dict(), "before": {"miou": self.before},
+        }  # fmt: skip
         if self.export is None:
             return told
         names = self.export.manifest.label_space.names
@@ -62,9 +67,10 @@ def compress(
     macs: int | None = None,
     parameters: int | None = None,
     device: str | Path | None = None,
-    method: str = "joint",
+    method: str | None = None,
     importance: str | None = None,
-    multiple: int = 1,
+    multiple: int | None = None,
+    plan: str | Path | None = None,
     time: str | float | None = None,
     set: Sequence[str] = (),
     tolerance: float = 1.0,
@@ -75,13 +81,16 @@ def compress(
 ) -> CompressResult:
     """Make a trained network smaller, train it again with itself as teacher, and export it.
 
-    At least one limit has to be given: `bytes` of the int8 file, bytes at the `peak`, `macs`,
-    `parameters`, or a `device` (a name or a file), whose budget and multiples of channels then
-    hold. `method` is "joint" for channels, ranks and bits of weights together (see
+    At least one limit has to be given, or a `plan` to follow again: `bytes` of the int8 file,
+    bytes at the `peak`, `macs`, `parameters`, or a `device` (a name or a file), whose budget and
+    multiples of channels then hold.
+    `method` is "joint" (the default) for channels, ranks and bits of weights together (see
     `compress.joint`), "prune" for channels alone, or one of low rank: "svd", "tucker", "bsr" (see
     `compress.lowrank`). `importance` says which channels go first (see `compress.importance`).
     Channels that stay, and ranks, are multiples of `multiple`: 8 or 16 is faster on processors that
-    compute with so many at once, at equal MACs.
+    compute with so many at once, at equal MACs. `plan` is the file of one that was made before,
+    `plan.json` or what was printed as JSON, for the same network, trained anew perhaps: it says
+    itself what is done.
 
     Writes `out/plan.json` (for a joint one before it, as it comes, what each change was measured to
     lose, `out/measured.jsonl`), what the plan leaves as `out/smaller.safetensors`, the training in
@@ -95,9 +104,10 @@ def compress(
     Raises OverBudgetError where the limits cannot be met, GateError where int8 loses more than
     `tolerance` points, ConfigError and DataError before anything is written.
     """
+    how = {"method": method, "importance": importance, "multiple": multiple}
     wish = CompressWish(
         storage_bytes=bytes, ram_bytes=peak, macs=macs, parameters=parameters, device=device,
-        method=method, importance=importance, multiple=multiple,
+        **(_given(how) if plan is None else _planned(Path(plan), _given(how))),
     )  # fmt: skip
     folder, limits = Path(out), wish.goal()
     check_folder(folder)
@@ -113,19 +123,33 @@ def compress(
         wish=wish, goal=wish.goal(SPARE), kept=kept, path=path, dataset=dataset,
         report=checked(dataset, progress), recipe=recipe, folder=folder, progress=progress,
     )  # fmt: skip
-    plan = job.plan(keep=not dry_run)
-    announce(plan)
+    made = job.plan(keep=not dry_run)
+    result = CompressResult(folder=folder, asked=job.asked(), plan=made, before=kept.best_miou)
+    announce(made)
     if dry_run:
-        return CompressResult(folder=folder, plan=plan, before=kept.best_miou)
-    job.write(plan)
-    if bits := bits_of(plan):
+        return result
+    job.write(made)
+    if bits := bits_of(made):
         export_wish = replace(export_wish, how=Quantisation(bits=bits.bits), plan=bits)
-    smaller, resume = job.smaller(plan), (folder / "run" / LAST).exists()
+    smaller, resume = job.smaller(made), (folder / "run" / LAST).exists()
     run = train_on(dataset, job.report, smaller, folder / "run", resume, progress)
     exported = export_checkpoint(
         run.checkpoint, dataset, folder / "artifact", export_wish, float_scores=run.scores,
         progress=progress,
     )  # fmt: skip
     if verdict := limits.budget.check(exported.footprint):
-        return CompressResult(folder=folder, plan=plan, before=kept.best_miou, export=exported)
+        return replace(result, export=exported)
     raise OverBudgetError(f"the file is larger than its plan: {verdict}", verdict)
+
+
+def _given(how: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in how.items() if value is not None}
+
+
+def _planned(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how a plan was made, and where it lies; nothing else may be `given`."""
+    if given:
+        raise ConfigError(f"the plan {path} says itself what is done: leave out {', '.join(given)}")
+    asked, _ = read_plan(path)
+    wanted = ("method", "importance", "multiple")
+    return {key: value for key, value in asked.items() if key in wanted} | {"plan": path}

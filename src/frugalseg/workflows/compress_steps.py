@@ -39,6 +39,7 @@ from frugalseg.training.recipe import Recipe, load_recipe, recipe_from, with_tim
 from frugalseg.training.smaller import Quantize
 from frugalseg.training.validation import quick_score
 from frugalseg.workflows.bits import LOOKED_AT, pictures_of
+from frugalseg.workflows.plans import read_plan
 from frugalseg.workflows.train import train_on, weights_of
 
 PLAN, SMALLER, LAST = "plan.json", "smaller.safetensors", "last.safetensors"
@@ -57,7 +58,7 @@ class CompressWish:
     `storage_bytes`, `ram_bytes`, `macs` and `parameters` are limits of the int8 network;
     `device` a name or a file whose budget and multiples of channels hold too. `method` is one of
     `compress.catalog`; `importance` is that of channels ("taylor" unless it is said). Groups keep
-    `multiple` channels or a multiple of it.
+    `multiple` channels or a multiple of it. `plan` is a file whose plan is followed as it stands.
     """
 
     storage_bytes: int | None = None
@@ -68,10 +69,11 @@ class CompressWish:
     method: str = "joint"
     importance: str | None = None
     multiple: int = 1
+    plan: Path | None = None
 
     def __post_init__(self) -> None:
         limits = (self.storage_bytes, self.ram_bytes, self.macs, self.parameters, self.device)
-        if all(limit is None for limit in limits):
+        if self.plan is None and all(limit is None for limit in limits):
             raise ConfigError(
                 "say what the network must come to: bytes of its file, bytes at the peak, MACs,"
                 " parameters, or a device"
@@ -120,17 +122,24 @@ class Job:
     stop: Callable[[], bool] = lambda: False
 
     def plan(self, *, keep: bool) -> Plan:
-        """Return the plan that was begun in this folder, or make one.
+        """Return the plan that was begun in this folder, the one to be followed, or make one.
 
         Nothing is written but, to `keep` it, what was measured for a joint plan: measuring that was
         cut off goes on, with other limits too.
-        Raises ConfigError where the folder is that of something else, and what the plans do.
+        Raises ConfigError where the folder is that of something else, and for the plan of another
+        network, and what the plans do.
         """
-        return _begun(self.folder, self._asked()) or self._new_plan(keep)
+        if begun := _begun(self.folder, self.asked()):
+            return begun
+        if self.wish.plan is None:
+            return self._new_plan(keep)
+        _, plan = read_plan(self.wish.plan)
+        self._follow(plan, self.kept)  # raises before anything is written
+        return plan
 
     def write(self, plan: Plan) -> None:
         """Write the plan beside what was asked for."""
-        write_json(self.folder / PLAN, {"asked": self._asked(), "plan": plan.to_dict()})
+        write_json(self.folder / PLAN, {"asked": self.asked(), "plan": plan.to_dict()})
 
     def smaller(self, plan: Plan) -> Recipe:
         """Write what the plan leaves of the network, and return the recipe that starts from it.
@@ -143,10 +152,7 @@ class Job:
             recipe = shorter(recipe, 0.5)
         if not ((self.folder / "run" / LAST).exists() and path.exists()):
             before = self._pressed(plan, recipe) if self.wish.method == "bsr" else self.kept
-            follow = METHODS[self.wish.method].apply
-            network, architecture = follow(
-                before.network(), before.architecture, self.kept.input, plan
-            )
+            network, architecture = self._follow(plan, before)
             left = replace(
                 self.kept, architecture=architecture, weights=network.state_dict(), state={},
                 best_miou=None,
@@ -158,6 +164,10 @@ class Job:
             learnt = Quantize.model_validate(values)
             return recipe.model_copy(update={"quantize": learnt})
         return recipe
+
+    def _follow(self, plan: Plan, kept: Checkpoint) -> tuple[Network, Architecture]:
+        apply = METHODS[self.wish.method].apply
+        return apply(kept.network(), kept.architecture, self.kept.input, plan)
 
     def _pressed(self, plan: Plan, recipe: Recipe) -> Checkpoint:
         """Return the whole network, trained with its matrices pressed towards the plan's ranks."""
@@ -179,7 +189,8 @@ class Job:
         )
         return run.checkpoint
 
-    def _asked(self) -> dict[str, Any]:
+    def asked(self) -> dict[str, Any]:
+        """Say what decides on the plan."""
         return asked_of(self.path, self.wish, self.goal, self.kept.input)
 
     def _new_plan(self, keep: bool) -> Plan:
@@ -241,6 +252,7 @@ def asked_of(path: Path, wish: CompressWish, goal: Goal, spec: InputSpec) -> dic
         "importance": wish.importance or ("taylor" if wish.method in BY_IMPORTANCE else None),
         "device": wish.device and str(wish.device),
         "checkpoint": sha256(path),
+        "plan": wish.plan and sha256(wish.plan),
     }
 
 
@@ -291,13 +303,11 @@ def _begun(folder: Path, asked: Mapping[str, Any]) -> Plan | None:
     if runs and not (folder / PLAN).is_file():
         raise ConfigError(f"{runs[0]} is a run of something else: name another folder")
     try:
-        written = json.loads((folder / PLAN).read_text(encoding="utf-8"))
-        before = dict(written["asked"])
-        plan = METHODS[before["method"]].plan.from_dict(written["plan"])
-    except (OSError, ValueError, KeyError, TypeError, ConfigError) as wrong:
+        before, plan = read_plan(folder / PLAN)
+    except ConfigError as wrong:
         if not runs:
             return None
-        raise ArtifactError(f"{folder / PLAN}: not a plan of ours ({wrong!r})") from wrong
+        raise ArtifactError(str(wrong)) from wrong
     told = [
         f"{key} was {v}, is {asked.get(key)}" for key, v in before.items() if v != asked.get(key)
     ]
