@@ -125,6 +125,60 @@ def test_what_was_cut_off_goes_on_with_the_same_plan(
     assert (tmp_path / "out" / "plan.json").read_text() == plan
 
 
+def test_rounds_go_part_of_the_way_each_and_share_the_training(
+    trained: Path, belt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "export_checkpoint", small_file)
+    out, told, whole = tmp_path / "out", list[PrunePlan](), part(trained, 1)
+    run(trained, belt, out, 0.5, rounds=2, announce=told.append)
+    first, last = told
+    deployed = first.before["parameters"]
+    limit = half(trained)
+    assert first.after["parameters"] <= (deployed * limit) ** 0.5 < 1.2 * first.after["parameters"]
+    assert last.before["parameters"] == first.after["parameters"]
+    assert last.after["parameters"] <= limit < whole
+    runs = [
+        load_checkpoint(folder / "run" / "last.safetensors") for folder in (out / "round1", out)
+    ]
+    assert [kept.step for kept in runs] == [2, 2]
+    for kept in runs:
+        assert kept.recipe["teacher"]["run"] == str(trained / "best.safetensors")
+    shapes = load_checkpoint(out).architecture.shapes
+    assert shapes != runs[0].architecture.shapes
+
+
+def test_rounds_that_were_cut_off_go_on(
+    trained: Path, belt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class CutError(Exception):
+        pass
+
+    def cut_off(*_args: object, **_more: object) -> None:
+        raise CutError
+
+    monkeypatch.setattr(module, "export_checkpoint", small_file)
+    run(trained, belt, tmp_path / "at once", rounds=3)
+    out = tmp_path / "out"
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "train_on", cut_off)  # the last one
+        with pytest.raises(CutError):
+            run(trained, belt, out, rounds=3)
+    second = out / "round2" / "run" / "last.safetensors"
+    before = second.stat().st_mtime_ns
+    run(trained, belt, out, rounds=3)
+    assert second.stat().st_mtime_ns == before
+    one, other = (load_checkpoint(tmp_path / name).weights for name in ("at once", "out"))
+    assert all(torch.equal(values, other[name]) for name, values in one.items())
+
+
+def test_a_last_round_that_cannot_be_reached_is_told_before_the_first(
+    trained: Path, belt: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(OverBudgetError, match="as far as it goes"):
+        compress(trained, belt, tmp_path / "out", bytes=5_000, method="prune", rounds=3)
+    assert not (tmp_path / "out").exists()
+
+
 def test_bsr_presses_then_factorises_and_goes_on_to_the_bit(
     trained: Path, belt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,6 +357,7 @@ def test_limits_that_cannot_be_met_say_how_small_it_gets(
         ({}, "say what the network must come to"),
         ({"macs": 5, "importance": "taylr"}, "did you mean 'taylor'"),
         ({"parameters": -1}, "must be positive"),
+        ({"macs": 5, "rounds": 0}, "1 round or more, got 0"),
         ({"macs": 5, "method": "sdv"}, "did you mean 'svd'"),
         ({"macs": 5, "method": "svd", "importance": "taylor"}, "without an importance of channels"),
     ],

@@ -59,6 +59,10 @@ def compress(
         int | None,
         typer.Option(help="Keep multiples of so many channels: faster at equal MACs; default: 1."),
     ] = None,
+    rounds: Annotated[
+        int | None,
+        typer.Option(help="Go there in so many rounds, which share the training; default: 1."),
+    ] = None,
     plan: Annotated[
         Path | None,
         typer.Option(help="A plan.json to follow again, for the same network, in place of limits."),
@@ -80,8 +84,8 @@ def compress(
         result = run(
             checkpoint, data, out, bytes=amount(bytes), peak=amount(peak), macs=amount(macs),
             parameters=amount(parameters), device=device, method=method, importance=importance,
-            multiple=multiple, plan=plan, time=time, set=set or (), tolerance=tolerance,
-            dry_run=dry_run, format=format,
+            multiple=multiple, rounds=rounds, plan=plan, time=time, set=set or (),
+            tolerance=tolerance, dry_run=dry_run, format=format,
             announce=_nothing if json_ else _announce, progress=progress,
         )  # fmt: skip
     if json_:

@@ -70,6 +70,30 @@ class Goal:
                 allowed[name] = min(limit, allowed.get(name, limit))
         return allowed
 
+    def toward(self, whole: Graph, share: float) -> "Goal":
+        """Return limits that lie a share of the way, in ratios, from what a network has to these.
+
+        Limits that it keeps to stay.
+        """
+        need = self._need(whole, 0)
+
+        def eased(name: str, limit: int | None, raw: int | None = None) -> int | None:
+            if limit is None:
+                return None
+            own = whole.params if name == "parameters" else getattr(need, name)
+            return int((raw or limit) * max(1.0, own / limit) ** (1 - share))
+
+        budget = {name: eased(name, limit) for name, limit in self.budget.limits().items()}
+        device = self.device
+        if device is not None:
+            raw, kept_to = dict(device.limits), device.design_budget.limits()
+            limits = {name: eased(name, kept_to[name], raw[name]) for name in raw}
+            device = device.model_copy(update={"limits": device.limits.model_copy(update=limits)})
+        return replace(
+            self, budget=Budget(**budget), device=device,
+            parameters=eased("parameters", self.parameters),
+        )  # fmt: skip
+
     def refuse(self, whole: Graph, spec: InputSpec) -> None:
         """Raise ConfigError for a device that cannot run the network whatever its size."""
         if self.device is not None and (

@@ -12,6 +12,7 @@ from frugalseg.core.inputs import InputSpec
 from frugalseg.core.progress import Progress, silent
 from frugalseg.export.quantisation import Quantisation
 from frugalseg.training.checkpoint import find_checkpoint, load_checkpoint
+from frugalseg.workflows.compress_rounds import last_round
 from frugalseg.workflows.compress_steps import (
     LAST,
     SPARE,
@@ -70,6 +71,7 @@ def compress(
     method: str | None = None,
     importance: str | None = None,
     multiple: int | None = None,
+    rounds: int | None = None,
     plan: str | Path | None = None,
     time: str | float | None = None,
     set: Sequence[str] = (),
@@ -88,9 +90,10 @@ def compress(
     `compress.joint`), "prune" for channels alone, or one of low rank: "svd", "tucker", "bsr" (see
     `compress.lowrank`). `importance` says which channels go first (see `compress.importance`).
     Channels that stay, and ranks, are multiples of `multiple`: 8 or 16 is faster on processors that
-    compute with so many at once, at equal MACs. `plan` is the file of one that was made before,
-    `plan.json` or what was printed as JSON, for the same network, trained anew perhaps: it says
-    itself what is done.
+    compute with so many at once, at equal MACs. In several `rounds` part of the way is gone each
+    time, then trained (`out/round1`, ...), and measured again. `plan` is the file of one that was
+    made before, `plan.json` or what was printed as JSON, for the same network, trained anew
+    perhaps: it says itself what is done.
 
     Writes `out/plan.json` (for a joint one before it, as it comes, what each change was measured to
     lose, `out/measured.jsonl`), what the plan leaves as `out/smaller.safetensors`, the training in
@@ -99,12 +102,12 @@ def compress(
     ("length.epochs=20") say otherwise, with the network as it was as teacher. For "bsr", its first
     half trains the whole network, pressed towards the ranks, in `out/press`. What was cut off
     goes on when it is called again. With `dry_run` the plan alone is made, and nothing is written;
-    `announce` is called with it before the long part.
+    `announce` is called with it before the long part, for each round.
 
     Raises OverBudgetError where the limits cannot be met, GateError where int8 loses more than
     `tolerance` points, ConfigError and DataError before anything is written.
     """
-    how = {"method": method, "importance": importance, "multiple": multiple}
+    how = {"method": method, "importance": importance, "multiple": multiple, "rounds": rounds}
     wish = CompressWish(
         storage_bytes=bytes, ram_bytes=peak, macs=macs, parameters=parameters, device=device,
         **(_given(how) if plan is None else _planned(Path(plan), _given(how))),
@@ -123,6 +126,8 @@ def compress(
         wish=wish, goal=wish.goal(SPARE), kept=kept, path=path, dataset=dataset,
         report=checked(dataset, progress), recipe=recipe, folder=folder, progress=progress,
     )  # fmt: skip
+    if not dry_run:
+        job = last_round(job, announce)
     made = job.plan(keep=not dry_run)
     result = CompressResult(folder=folder, asked=job.asked(), plan=made, before=kept.best_miou)
     announce(made)

@@ -58,7 +58,8 @@ class CompressWish:
     `storage_bytes`, `ram_bytes`, `macs` and `parameters` are limits of the int8 network;
     `device` a name or a file whose budget and multiples of channels hold too. `method` is one of
     `compress.catalog`; `importance` is that of channels ("taylor" unless it is said). Groups keep
-    `multiple` channels or a multiple of it. `plan` is a file whose plan is followed as it stands.
+    `multiple` channels or a multiple of it. All that is reached in `rounds`. `plan` is a file whose
+    plan is followed as it stands.
     """
 
     storage_bytes: int | None = None
@@ -69,6 +70,7 @@ class CompressWish:
     method: str = "joint"
     importance: str | None = None
     multiple: int = 1
+    rounds: int = 1
     plan: Path | None = None
 
     def __post_init__(self) -> None:
@@ -86,6 +88,8 @@ class CompressWish:
             raise unknown("importance", self.importance, IMPORTANCES)
         if self.multiple < 1:
             raise ConfigError(f"channels are multiples of 1 or more, got {self.multiple}")
+        if self.rounds < 1:
+            raise ConfigError(f"there has to be 1 round or more, got {self.rounds}")
         if self.parameters is not None and self.parameters <= 0:
             raise ConfigError(f"parameters must be positive, got {self.parameters}")
 

@@ -36,11 +36,13 @@ class Compress(Part):
 
     What is left has at most the `share` of what the network has by `limit`: bytes of its int8
     file, bytes at the peak, MACs or parameters, both as they are estimated.
+    It comes to that in `rounds`, which share the training evenly.
     """
 
     method: str = "joint"
     importance: str | None = None
     share: float = Field(gt=0, lt=1)
+    rounds: int = Field(default=1, ge=1)
     limit: Literal["bytes", "peak", "macs", "parameters"] = "bytes"
 
 
