@@ -104,6 +104,17 @@ def test_a_compression_that_was_stopped_ends_with_the_same_weights(
     assert {r["name"]: r["value"] for r in records}["steps"] == 4  # two pressed, two after
 
 
+def test_rounds_are_counted_together(sheet: Write, belt: Path, tmp_path: Path) -> None:
+    few = {"name": "few", "of": "net", "set": {"length.steps": 4},
+           "compress": {"method": "prune", "limit": "macs", "share": 0.8, "rounds": 2}}  # fmt: skip
+    study_run(sheet(runs=[NET, few]), belt.parent, tmp_path / "out", train_only=True)
+    folder = tmp_path / "out" / "belt-few-s0"
+    for run in (folder / "round1" / "run", folder / "run"):
+        assert load_checkpoint(run / "last.safetensors").step == 2
+    records = json.loads((folder / "train.json").read_text("utf-8"))["records"]
+    assert {r["name"]: r["value"] for r in records}["steps"] == 4
+
+
 def test_bits_of_a_joint_plan_go_into_the_file(sheet: Write, tmp_path: Path) -> None:
     joint = {"name": "joint", "of": "net", "compress": {"share": 0.5}}
     study = sheet(runs=[NET, joint, QAT])
@@ -190,6 +201,7 @@ def test_a_change_of_the_run_that_another_is_of_is_one_of_it(
     folder = out / "belt-half-s0"
     asked = json.loads((folder / "asked.json").read_text("utf-8"))
     assert asked["of"]["of"]["recipe"].pop("compile") is False  # as of an older release
+    assert asked["compress"].pop("rounds") == 1
     (folder / "asked.json").write_text(json.dumps(asked), encoding="utf-8")
     assert changes(job(study, "half"), folder) is None
     pressed["sparsity.weight"] = 0.5

@@ -10,6 +10,9 @@ from frugalseg.training.fine_tuning import shorter
 from frugalseg.workflows.compress_steps import LAST, PLAN, Job
 from frugalseg.workflows.train import train_on
 
+# Below the folder of a compression; those before a factorisation too.
+TRAININGS = ("run", "press", "round*/run", "round*/press")
+
 
 def last_round(job: Job, announce: Callable[[Plan], None] = lambda plan: None) -> Job:
     """Do all rounds of a compression but the last, and return the job of that.

@@ -26,6 +26,8 @@ from frugalseg.training.batches import steps_in_epoch
 from frugalseg.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from frugalseg.training.objective import chosen_losses
 from frugalseg.training.recipe import Model, Recipe
+from frugalseg.workflows.compress_rounds import TRAININGS
+from frugalseg.workflows.compress_steps import LAST
 from frugalseg.workflows.study_file import Job
 from frugalseg.workflows.study_made import (
     Surroundings,
@@ -135,14 +137,14 @@ def _sizes(job: Job, name: str, report: DataReport) -> tuple[Device, list[InputS
 
 
 def _spent(folder: Path) -> tuple[int, float]:
-    """Return steps and seconds of the training, with that before a factorisation."""
-    paths = (folder / name / "last.safetensors" for name in ("press", "run"))
-    lasts = [load_checkpoint(path) for path in paths if path.exists()]  # a best one may be earlier
+    """Return steps and seconds of the training, with that of earlier rounds."""
+    paths = (p for each in TRAININGS for p in folder.glob(f"{each}/{LAST}"))
+    lasts = [load_checkpoint(path) for path in paths]  # a best one may be earlier
     return sum(last.step for last in lasts), sum(last.elapsed_s for last in lasts)
 
 
 def _is_begun(folder: Path) -> bool:
-    return (folder / "run" / "last.safetensors").exists()
+    return (folder / "run" / LAST).exists()
 
 
 def score_records(form: str, scores: Scores, dataset: Dataset, machine: str) -> list[Record]:
