@@ -20,7 +20,6 @@ from frugalseg.compress.mixed import FEW, saved_bytes, sensitivity, weights_in
 from frugalseg.compress.prune import weighed
 from frugalseg.compress.relief import Relief
 from frugalseg.compress.sensitivity import Change, Divergence, levels
-from frugalseg.copying import copied
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.progress import Progress
 from frugalseg.cost.graph import Graph
@@ -33,19 +32,22 @@ CHANNELS, RANK, BITS = "channels", "rank", "bits"
 SCHEMES = ("channel", "spatial")
 SHARES = (0.25, 0.5, 0.75)  # of the channels of a group, or of the cost of a layer, that go
 STEPS = 12  # of the search for how many changes are needed
-SPARED = 12  # changes that are looked at once more
+NOT_SPARED = 12  # in a row, and no more are tried
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """What some changes come to: `pruned` has its weights, `graph` is that with the ranks too.
+    """What some changes, in their order, come to.
 
-    `spared` are the bytes that weights of 4 bits save of its file.
+    `taken` has the last level of each thing. `graph` is the network with its channels and ranks;
+    `prune` makes the one with the channels alone. `spared` are the bytes that weights of 4 bits
+    save of its file.
     """
 
+    changes: Sequence[Change]
     taken: Mapping[tuple[str, str], Change]
     kept: Kept
-    pruned: Network
+    prune: Callable[[], Network]
     ranks: Mapping[str, Rank]
     bits: Mapping[str, int]
     graph: Graph
@@ -53,7 +55,7 @@ class Made:
 
     def network(self) -> Network:
         """Return the network with all these changes, weights of 4 bits rounded."""
-        made = copied(self.pruned)
+        made = self.prune()
         for name, rank in self.ranks.items():
             made.set_submodule(name, decomposed(made.get_submodule(name), rank))
         for name in self.bits:
@@ -143,21 +145,28 @@ class Candidates:
         return dict(told)
 
     def least_of(self, order: Sequence[Change]) -> Made:
-        """Take as few changes as will do, in their order; all where that is not enough.
-
-        The last one may save more than was missing: then the dearest that can be spared are not
-        made after all.
-        """
+        """Take as few changes as will do, in their order; all where that is not enough."""
 
         def of_share(share: float) -> tuple[Sequence[Change], Made]:
             changes = order[: round(share * len(order))]
             return changes, self.made(changes)
 
-        changes, made = least(of_share, lambda tried: self.meets(tried[1]), STEPS)
-        for change in reversed(changes[-SPARED:] if self.meets(made) else ()):
+        return least(of_share, lambda tried: self.meets(tried[1]), STEPS)[1]
+
+    def without_spare(self, made: Made) -> Made:
+        """Leave out changes, the dearest first, until several in a row cannot be spared.
+
+        The last one that was taken may save more than was missing.
+        """
+        changes, in_a_row = made.changes, 0
+        for change in reversed(changes):
+            if made.taken.get((change.kind, change.name)) is not change:
+                continue  # a further level of the same is taken
             fewer = [other for other in changes if other is not change]
             if self.meets(other_made := self.made(fewer)):
-                changes, made = fewer, other_made
+                changes, made, in_a_row = fewer, other_made, 0
+            elif (in_a_row := in_a_row + 1) == NOT_SPARED:
+                break
         return made
 
     def meets(self, made: Made) -> bool:
@@ -172,25 +181,23 @@ class Candidates:
             for (kind, name), change in taken.items()
             if kind == CHANNELS
         }
-        pruned = cut(self.network, self.groups, kept) if kept else self.network
-        ranks = self._ranks_of(pruned, taken)
-        skeleton = copied(pruned).to("meta")
-        factorise(skeleton, ranks)
-        graph = record(skeleton, self.spec)
+        prune = partial(cut, self.network, self.groups, kept)
+        wanted = {name: change for (kind, name), change in taken.items() if kind == RANK}
+        ranks = self._ranks_of(prune(), wanted) if wanted else {}
+        graph = weighed(self.network, self.whole, self.groups, kept, self.spec)
+        if ranks:
+            skeleton = prune().to("meta")
+            factorise(skeleton, ranks)
+            graph = record(skeleton, self.spec)
         weights = weights_in(graph)
         bits = {n: FEW for n in weights if (BITS, whole_of(n, ranks)) in taken}
         return Made(
-            taken=taken, kept=kept, pruned=pruned, ranks=ranks, bits=bits, graph=graph,
-            spared=sum(saved_bytes(weights[name]) for name in bits),
+            changes=changes, taken=taken, kept=kept, prune=prune, ranks=ranks, bits=bits,
+            graph=graph, spared=sum(saved_bytes(weights[name]) for name in bits),
         )  # fmt: skip
 
-    def _ranks_of(
-        self, pruned: Network, taken: Mapping[tuple[str, str], Change]
-    ) -> dict[str, Rank]:
+    def _ranks_of(self, pruned: Network, wanted: Mapping[str, Change]) -> dict[str, Rank]:
         """Return ranks for the layers of a pruned network: the same share of what is full there."""
-        wanted = {name: change for (kind, name), change in taken.items() if kind == RANK}
-        if not wanted:
-            return {}
         layers, _ = layers_of(pruned, record(pruned, self.spec), SCHEMES, self.goal)
         found: dict[str, Rank] = {}
         for name, change in wanted.items():

@@ -120,16 +120,19 @@ def plan_joint(
     if not fitting:
         verdict = goal.check(tried[-1].graph, spared=tried[-1].spared)
         raise OverBudgetError(f"as small as it gets, {name} is too much: {verdict}", verdict)
-    measured = [moved(made.network()) for made in fitting]
-    best = min(range(len(fitting)), key=measured.__getitem__)
-    return _written(all_, fitting[best], measured[best], (name, evidence.importance))
+    measured = [(moved(made.network()), made) for made in fitting]
+    best = min(measured, key=lambda pair: pair[0])
+    more = all_.without_spare(best[1])
+    best = min(best, (moved(more.network()), more), key=lambda pair: pair[0])
+    return _written(all_, best[1], best[0], (name, evidence.importance))
 
 
 def _written(all_: Candidates, made: Made, measured: float, names: tuple[str, str]) -> JointPlan:
     """Write down what some changes are."""
     name, importance = names
-    goal, pruned = all_.goal, record(made.pruned, all_.spec)
-    figures = [goal.figures(graph) for graph in (all_.whole, pruned, made.graph)]
+    goal, pruned = all_.goal, made.prune()
+    graphs = (all_.whole, record(pruned, all_.spec), made.graph)
+    figures = [goal.figures(graph) for graph in graphs]
     after = goal.figures(made.graph, spared=made.spared)
     weights = weights_in(made.graph)
     return JointPlan(
@@ -140,7 +143,7 @@ def _written(all_: Candidates, made: Made, measured: float, names: tuple[str, st
             before=figures[0], after=figures[1],
         ),
         low_rank=LowRankPlan(
-            network=name, method="joint", weights=weight_shapes(made.pruned),
+            network=name, method="joint", weights=weight_shapes(pruned),
             ranks=dict(made.ranks), before=figures[1], after=figures[2],
         ),
         bits=BitsPlan(
