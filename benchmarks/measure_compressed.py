@@ -39,6 +39,9 @@ def main() -> None:
         families.setdefault(_whole(run), []).append(run)
     records, ways = [], dict[str, tuple[str, str]]()
     for whole, runs in families.items():
+        if whole not in runs:
+            print(f"{whole.name}: has no file to compare with")
+            continue
         medians, macs = _medians(runs, wish.rounds), {run: _macs(run) for run in runs}
         for run in (run for run in runs if run != whole):
             less, ratio = macs[run] / macs[whole], medians[run] / medians[whole]
@@ -76,7 +79,7 @@ def _whole(run: Path) -> Path:
     asked, name = json.loads((run / "asked.json").read_text("utf-8")), _name(run)
     while "of" in asked:
         asked, name = asked["of"], asked["of"]["name"]
-    return run.parent / run.name.replace(_name(run), name)
+    return run.parent / f"{asked['data']}-{name}-s{asked['recipe']['seed']}"
 
 
 def _name(run: Path) -> str:

@@ -29,6 +29,16 @@ def test_half_of_the_way_is_the_mean_of_the_ratios(whole: Graph) -> None:
     assert goal.toward(whole, 1.0) == goal
 
 
+def test_what_a_device_reserves_is_no_part_of_the_ratio() -> None:
+    network = Architecture(name="frugalnet", settings={"num_classes": 3}).build().eval()
+    large = record(network, InputSpec(height=256, width=256))
+    goal = Goal(budget=Budget(), device=load_device("esp32-s3"))
+    need, allowed = goal.figures(large)["ram_bytes"], goal.limits()["ram_bytes"]
+    assert need > allowed
+    half = goal.toward(large, 0.5).limits()["ram_bytes"]
+    assert half == pytest.approx((need * allowed) ** 0.5, rel=1e-3)
+
+
 def test_the_limits_of_a_device_come_nearer_too(whole: Graph) -> None:
     device = load_device("mcu-512k")
     goal = Goal(budget=Budget(), device=device)

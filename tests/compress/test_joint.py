@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from frugalseg.compress.candidates import BITS, CHANNELS, RANK, Candidates
+from frugalseg.compress.decompose import decomposed
 from frugalseg.compress.goal import Goal
 from frugalseg.compress.groups import Groups
 from frugalseg.compress.importance import IMPORTANCES
@@ -26,8 +27,10 @@ from frugalseg.core.progress import silent
 from frugalseg.cost.device import load_device
 from frugalseg.cost.file_size import file_bytes
 from frugalseg.models.catalog import Architecture
+from frugalseg.models.factors import weight_of
 from frugalseg.models.network import Network
 from frugalseg.trace import record, trace
+from frugalseg.training.quantise import round_weight
 
 SPEC = InputSpec(height=32, width=48)
 SMALL = Architecture(name="frugalnet", settings={"num_classes": 3, "width": 0.5, "depth": 1})
@@ -93,10 +96,34 @@ def test_the_factors_of_a_layer_have_the_bits_that_the_layer_was_to_have(
     assert all_.made([rank, other]).bits == {"classify": 4}
     made = all_.made([rank, bits])
     assert made.bits == {f"{name}.0": 4, f"{name}.1": 4}
-    factors = made.network().get_submodule(name)
-    for factor in factors.children():
-        assert isinstance(factor.weight, torch.Tensor)
-        assert all(len(filter_.unique()) <= 16 for filter_ in factor.weight)
+    factors = decomposed(network.get_submodule(name), made.ranks[name])
+    for factor, rounded in zip(
+        factors.children(), made.network().get_submodule(name).children(), strict=True
+    ):
+        assert torch.equal(weight_of(rounded), round_weight(weight_of(factor), 0, 4))
+        assert not torch.equal(weight_of(rounded), weight_of(factor))
+
+
+def test_what_can_be_spared_of_the_changes_is_not_made(
+    network: Network, evidence: Evidence
+) -> None:
+    """The last change saves more than was missing: those before it need not go as far."""
+    bits = {
+        name: Change(kind=BITS, name=name, amount=(4,), saves=1, loses=price)
+        for price, name in enumerate(("classify", "stage16.0.0", "context", "join8.mix.0"))
+    }
+    all_ = Candidates(network, SPEC, share(network, 0.999), evidence.scores)
+    every = all_.made([*bits.values()])
+    small = bits["classify"]
+    assert all_.meets(every)
+    assert not all_.meets(all_.made([small]))
+    left = all_.without_spare(every)
+    assert all_.meets(left)
+    assert [change.name for change in left.changes] == ["stage16.0.0"]
+    further = Change(kind=CHANNELS, name="stage16.0.0 conv_2d", amount=(8,), saves=2, loses=9)
+    first = replace(further, amount=(16,), saves=1, loses=3)
+    left = all_.without_spare(all_.made([first, further]))
+    assert left.changes == [first]
 
 
 def test_the_network_is_not_changed(network: Network, plan: JointPlan) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from frugalseg.compress.catalog import Plan
 from frugalseg.compress.joint import JointPlan
 from frugalseg.compress.prune import PrunePlan
 from frugalseg.core.budget import Footprint
@@ -119,7 +120,7 @@ def test_what_was_cut_off_goes_on_with_the_same_plan(
     plan = (tmp_path / "out" / "plan.json").read_text()
     last = load_checkpoint(tmp_path / "out" / "run" / "last.safetensors")
     assert last.step == 4
-    monkeypatch.setattr(Job, "_new_plan", cut_off)  # it is not made again
+    monkeypatch.setattr(Job, "new_plan", cut_off)  # it is not made again
     monkeypatch.setattr(module, "export_checkpoint", small_file)
     assert run(trained, belt, tmp_path / "out").export is not None
     assert (tmp_path / "out" / "plan.json").read_text() == plan
@@ -129,14 +130,14 @@ def test_rounds_go_part_of_the_way_each_and_share_the_training(
     trained: Path, belt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "export_checkpoint", small_file)
-    out, told, whole = tmp_path / "out", list[PrunePlan](), part(trained, 1)
+    out, told = tmp_path / "out", list[PrunePlan]()
     run(trained, belt, out, 0.5, rounds=2, announce=told.append)
     first, last = told
     deployed = first.before["parameters"]
     limit = half(trained)
     assert first.after["parameters"] <= (deployed * limit) ** 0.5 < 1.2 * first.after["parameters"]
     assert last.before["parameters"] == first.after["parameters"]
-    assert last.after["parameters"] <= limit < whole
+    assert last.after["parameters"] <= limit
     runs = [
         load_checkpoint(folder / "run" / "last.safetensors") for folder in (out / "round1", out)
     ]
@@ -159,10 +160,18 @@ def test_rounds_that_were_cut_off_go_on(
     monkeypatch.setattr(module, "export_checkpoint", small_file)
     run(trained, belt, tmp_path / "at once", rounds=3)
     out = tmp_path / "out"
-    with monkeypatch.context() as patched:
-        patched.setattr(module, "train_on", cut_off)  # the last one
-        with pytest.raises(CutError):
-            run(trained, belt, out, rounds=3)
+    write = Job.write
+
+    def second_plan(job: Job, plan: Plan) -> None:
+        write(job, plan)
+        if job.folder.name == "round2":
+            raise CutError
+
+    for where, patch, by in ((Job, "write", second_plan), (module, "train_on", cut_off)):
+        with monkeypatch.context() as patched:
+            patched.setattr(where, patch, by)
+            with pytest.raises(CutError):
+                run(trained, belt, out, rounds=3)
     second = out / "round2" / "run" / "last.safetensors"
     before = second.stat().st_mtime_ns
     run(trained, belt, out, rounds=3)
@@ -252,7 +261,7 @@ def test_another_wish_is_refused_in_the_folder_of_a_begun_one(
             set=larger,
         )  # fmt: skip
     (tmp_path / "plan.json").write_text("{")
-    with pytest.raises(ArtifactError, match="not a plan of ours"):
+    with pytest.raises(ArtifactError, match="cannot read the plan"):
         run(trained, belt, tmp_path, dry_run=True)
 
 
@@ -297,15 +306,25 @@ def test_a_plan_of_another_network_is_refused_with_the_differences(
     assert not (tmp_path / "out").exists()
     with pytest.raises(ConfigError, match="says itself what is done: leave out method, multiple"):
         compress(trained, belt, tmp_path / "out", plan=plan, method="prune", multiple=8)
+    with pytest.raises(OverBudgetError, match="leaves too much: macs needs"):
+        compress(trained, belt, tmp_path / "out", plan=plan, macs=100_000)
+    rounds = json.loads(plan.read_text("utf-8"))
+    rounds["asked"]["rounds"] = 3
+    plan.write_text(json.dumps(rounds), encoding="utf-8")
+    with pytest.raises(ConfigError, match="the last of 3 rounds"):
+        compress(trained, belt, tmp_path / "out", plan=plan)
+    with pytest.raises(ConfigError, match="a dry run shows no rounds"):
+        run(trained, belt, tmp_path / "out", rounds=2, dry_run=True)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
         ("{", "cannot read the plan"),
-        ("[]", "not a plan that compress wrote"),
-        ('{"asked": {"method": "prune"}, "plan": {"kept": 3}}', "not a plan that compress wrote"),
-        ('{"asked": {"method": "magic"}, "plan": {}}', "not a plan that compress wrote"),
+        ("[]", "no plan with `asked` and `plan`"),
+        ('{"asked": {"method": "prune"}, "plan": {"kept": 3}}', "not a plan for pruning"),
+        ('{"asked": {"method": "magic"}, "plan": {}}', "no plan with `asked` and `plan`"),
         (None, "cannot read the plan"),
     ],
 )
@@ -358,6 +377,7 @@ def test_limits_that_cannot_be_met_say_how_small_it_gets(
         ({"macs": 5, "importance": "taylr"}, "did you mean 'taylor'"),
         ({"parameters": -1}, "must be positive"),
         ({"macs": 5, "rounds": 0}, "1 round or more, got 0"),
+        ({"macs": 5, "rounds": 2}, "rounds are for method prune"),
         ({"macs": 5, "method": "sdv"}, "did you mean 'svd'"),
         ({"macs": 5, "method": "svd", "importance": "taylor"}, "without an importance of channels"),
     ],

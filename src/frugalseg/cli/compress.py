@@ -61,11 +61,11 @@ def compress(
     ] = None,
     rounds: Annotated[
         int | None,
-        typer.Option(help="Go there in so many rounds, which share the training; default: 1."),
+        typer.Option(help="Prune in so many rounds, which share the training; default: 1."),
     ] = None,
     plan: Annotated[
         Path | None,
-        typer.Option(help="A plan.json to follow again, for the same network, in place of limits."),
+        typer.Option(help="A plan.json to follow again, for the same network; limits are checked."),
     ] = None,
     time: options.Time = None,
     set: options.Settings = None,

@@ -183,12 +183,11 @@ class Candidates:
         }
         prune = partial(cut, self.network, self.groups, kept)
         wanted = {name: change for (kind, name), change in taken.items() if kind == RANK}
-        ranks = self._ranks_of(prune(), wanted) if wanted else {}
-        graph = weighed(self.network, self.whole, self.groups, kept, self.spec)
-        if ranks:
-            skeleton = prune().to("meta")
-            factorise(skeleton, ranks)
-            graph = record(skeleton, self.spec)
+        if wanted:
+            ranks, graph = self._factorised(prune(), wanted)
+        else:
+            ranks = {}
+            graph = weighed(self.network, self.whole, self.groups, kept, self.spec)
         weights = weights_in(graph)
         bits = {n: FEW for n in weights if (BITS, whole_of(n, ranks)) in taken}
         return Made(
@@ -196,9 +195,12 @@ class Candidates:
             graph=graph, spared=sum(saved_bytes(weights[name]) for name in bits),
         )  # fmt: skip
 
-    def _ranks_of(self, pruned: Network, wanted: Mapping[str, Change]) -> dict[str, Rank]:
-        """Return ranks for the layers of a pruned network: the same share of what is full there."""
-        layers, _ = layers_of(pruned, record(pruned, self.spec), SCHEMES, self.goal)
+    def _factorised(
+        self, pruned: Network, wanted: Mapping[str, Change]
+    ) -> tuple[dict[str, Rank], Graph]:
+        """Return ranks, the same shares of what is full there, and what they leave of a network."""
+        graph = record(pruned, self.spec)
+        layers, _ = layers_of(pruned, graph, SCHEMES, self.goal)
         found: dict[str, Rank] = {}
         for name, change in wanted.items():
             scheme, share = str(change.amount[0]), float(change.amount[1])
@@ -207,7 +209,11 @@ class Candidates:
                 rank = layers[name].rounded(scheme, [number], self.goal.multiple)
                 if layers[name].saving(rank) > 0:
                     found[name] = rank
-        return found
+        if found:
+            skeleton = pruned.to("meta")
+            factorise(skeleton, found)
+            graph = record(skeleton, self.spec)
+        return found, graph
 
 
 def whole_of(name: str, ranks: Mapping[str, Rank]) -> str:

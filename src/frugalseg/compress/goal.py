@@ -77,22 +77,23 @@ class Goal:
         """
         need = self._need(whole, 0)
 
-        def eased(name: str, limit: int | None, raw: int | None = None) -> int | None:
-            if limit is None:
-                return None
+        def more(name: str, limit: int, usable: int) -> int:
             own = whole.params if name == "parameters" else getattr(need, name)
-            return int((raw or limit) * max(1.0, own / limit) ** (1 - share))
+            return int(usable * (max(1.0, own / limit) ** (1 - share) - 1))
 
-        budget = {name: eased(name, limit) for name, limit in self.budget.limits().items()}
-        device = self.device
+        given = {n: limit for n, limit in self.budget.limits().items() if limit is not None}
+        device, parameters = self.device, self.parameters
         if device is not None:
-            raw, kept_to = dict(device.limits), device.design_budget.limits()
-            limits = {name: eased(name, kept_to[name], raw[name]) for name in raw}
-            device = device.model_copy(update={"limits": device.limits.model_copy(update=limits)})
+            usable, raw = device.budget.limits(), dict(device.limits)
+            design = {n: limit for n, limit in device.design_budget.limits().items() if limit}
+            eased = {n: raw[n] + more(n, limit, usable[n] or 0) for n, limit in design.items()}
+            device = device.model_copy(update={"limits": device.limits.model_copy(update=eased)})
         return replace(
-            self, budget=Budget(**budget), device=device,
-            parameters=eased("parameters", self.parameters),
-        )  # fmt: skip
+            self,
+            budget=Budget(**{n: limit + more(n, limit, limit) for n, limit in given.items()}),
+            device=device,
+            parameters=parameters and parameters + more("parameters", parameters, parameters),
+        )
 
     def refuse(self, whole: Graph, spec: InputSpec) -> None:
         """Raise ConfigError for a device that cannot run the network whatever its size."""

@@ -122,8 +122,9 @@ def plan_joint(
         raise OverBudgetError(f"as small as it gets, {name} is too much: {verdict}", verdict)
     measured = [(moved(made.network()), made) for made in fitting]
     best = min(measured, key=lambda pair: pair[0])
-    more = all_.without_spare(best[1])
-    best = min(best, (moved(more.network()), more), key=lambda pair: pair[0])
+    fewer = all_.without_spare(best[1])
+    if fewer is not best[1]:
+        best = min(best, (moved(fewer.network()), fewer), key=lambda pair: pair[0])
     return _written(all_, best[1], best[0], (name, evidence.importance))
 
 

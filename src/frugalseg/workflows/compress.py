@@ -12,7 +12,7 @@ from frugalseg.core.inputs import InputSpec
 from frugalseg.core.progress import Progress, silent
 from frugalseg.export.quantisation import Quantisation
 from frugalseg.training.checkpoint import find_checkpoint, load_checkpoint
-from frugalseg.workflows.compress_rounds import last_round
+from frugalseg.workflows.compress_rounds import do_rounds
 from frugalseg.workflows.compress_steps import (
     LAST,
     SPARE,
@@ -90,10 +90,10 @@ def compress(
     `compress.joint`), "prune" for channels alone, or one of low rank: "svd", "tucker", "bsr" (see
     `compress.lowrank`). `importance` says which channels go first (see `compress.importance`).
     Channels that stay, and ranks, are multiples of `multiple`: 8 or 16 is faster on processors that
-    compute with so many at once, at equal MACs. In several `rounds` part of the way is gone each
-    time, then trained (`out/round1`, ...), and measured again. `plan` is the file of one that was
-    made before, `plan.json` or what was printed as JSON, for the same network, trained anew
-    perhaps: it says itself what is done.
+    compute with so many at once, at equal MACs. Pruning may go there in several `rounds`, with a
+    training behind each (`out/round1`, ...). `plan` is the file of one that was made before,
+    `plan.json` or what was printed as JSON, for the same network, trained anew perhaps: it says
+    itself what is done, and what it leaves has to keep to limits that are given.
 
     Writes `out/plan.json` (for a joint one before it, as it comes, what each change was measured to
     lose, `out/measured.jsonl`), what the plan leaves as `out/smaller.safetensors`, the training in
@@ -112,6 +112,8 @@ def compress(
         storage_bytes=bytes, ram_bytes=peak, macs=macs, parameters=parameters, device=device,
         **(_given(how) if plan is None else _planned(Path(plan), _given(how))),
     )  # fmt: skip
+    if dry_run and wish.rounds > 1:
+        raise ConfigError("later rounds are planned after a training: a dry run shows no rounds")
     folder, limits = Path(out), wish.goal()
     check_folder(folder)
     check_place(folder / "artifact")
@@ -127,7 +129,7 @@ def compress(
         report=checked(dataset, progress), recipe=recipe, folder=folder, progress=progress,
     )  # fmt: skip
     if not dry_run:
-        job = last_round(job, announce)
+        job = do_rounds(job, announce)
     made = job.plan(keep=not dry_run)
     result = CompressResult(folder=folder, asked=job.asked(), plan=made, before=kept.best_miou)
     announce(made)
@@ -156,5 +158,7 @@ def _planned(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     if given:
         raise ConfigError(f"the plan {path} says itself what is done: leave out {', '.join(given)}")
     asked, _ = read_plan(path)
+    if (rounds := asked.get("rounds", 1)) != 1:
+        raise ConfigError(f"{path} is the last of {rounds} rounds: follow those before it, first")
     wanted = ("method", "importance", "multiple")
     return {key: value for key, value in asked.items() if key in wanted} | {"plan": path}

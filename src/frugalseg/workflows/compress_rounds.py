@@ -7,24 +7,27 @@ from frugalseg.compress.catalog import Plan
 from frugalseg.trace import record
 from frugalseg.training.checkpoint import find_checkpoint
 from frugalseg.training.fine_tuning import shorter
-from frugalseg.workflows.compress_steps import LAST, PLAN, Job
+from frugalseg.workflows.compress_steps import LAST, Job
 from frugalseg.workflows.train import train_on
 
 # Below the folder of a compression; those before a factorisation too.
 TRAININGS = ("run", "press", "round*/run", "round*/press")
 
 
-def last_round(job: Job, announce: Callable[[Plan], None] = lambda plan: None) -> Job:
+def do_rounds(job: Job, announce: Callable[[Plan], None] = lambda plan: None) -> Job:
     """Do all rounds of a compression but the last, and return the job of that.
 
     The limits come nearer by the same ratio each time, and the rounds share the training evenly,
     with the network as it was as teacher. A round is kept in a folder of its own, `round1`, ...;
     called again, what was cut off goes on.
-    Raises what `Job.plan` does, before anything is written if the last round cannot be reached.
+    Raises what `Job.plan` does, before anything is written for limits that one round would not
+    reach.
     """
-    rounds, whole, goal = job.wish.rounds, record(job.kept.network(), job.kept.input), job.goal
-    if rounds > 1 and not (job.folder / "round1" / PLAN).exists():
-        job.plan(keep=False)
+    rounds, goal = job.wish.rounds, job.goal
+    if rounds == 1:
+        return job
+    job.new_plan(keep=False)
+    whole = record(job.kept.network(), job.kept.input)
     job = replace(job, recipe=shorter(job.recipe, 1 / rounds))
     for number in range(1, rounds):
         folder = job.folder / f"round{number}"

@@ -19,10 +19,10 @@ from frugalseg.compress.importance import IMPORTANCES, Importance
 from frugalseg.compress.joint import Evidence, JointPlan, plan_joint
 from frugalseg.compress.losses import Losses
 from frugalseg.compress.lowrank import LowRankPlan, plan_lowrank
-from frugalseg.compress.mixed import BitsPlan
+from frugalseg.compress.mixed import BitsPlan, apply_bits, saved_bytes
 from frugalseg.compress.prune import plan_prune
 from frugalseg.core.budget import Budget
-from frugalseg.core.errors import ArtifactError, ConfigError, unknown
+from frugalseg.core.errors import ArtifactError, ConfigError, OverBudgetError, unknown
 from frugalseg.core.files import sha256, write_json
 from frugalseg.core.inputs import InputSpec
 from frugalseg.core.progress import Progress
@@ -31,6 +31,7 @@ from frugalseg.data.check.report import DataReport
 from frugalseg.data.dataset import Dataset
 from frugalseg.models.catalog import Architecture
 from frugalseg.models.network import Network
+from frugalseg.trace import record
 from frugalseg.training.batches import normalise, training_batches
 from frugalseg.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from frugalseg.training.fine_tuning import fine_tuning, shorter
@@ -80,18 +81,23 @@ class CompressWish:
                 "say what the network must come to: bytes of its file, bytes at the peak, MACs,"
                 " parameters, or a device"
             )
+        if self.multiple < 1:
+            raise ConfigError(f"channels are multiples of 1 or more, got {self.multiple}")
+        if self.parameters is not None and self.parameters <= 0:
+            raise ConfigError(f"parameters must be positive, got {self.parameters}")
+        self._check_method()
+
+    def _check_method(self) -> None:
         if self.method not in METHODS:
             raise unknown("method", self.method, METHODS)
         if self.importance is not None and self.method not in BY_IMPORTANCE:
             raise ConfigError(f"{self.method} finds ranks, without an importance of channels")
         if self.importance is not None and self.importance not in IMPORTANCES:
             raise unknown("importance", self.importance, IMPORTANCES)
-        if self.multiple < 1:
-            raise ConfigError(f"channels are multiples of 1 or more, got {self.multiple}")
         if self.rounds < 1:
             raise ConfigError(f"there has to be 1 round or more, got {self.rounds}")
-        if self.parameters is not None and self.parameters <= 0:
-            raise ConfigError(f"parameters must be positive, got {self.parameters}")
+        if self.rounds > 1 and self.method != "prune":
+            raise ConfigError(f"{self.method} goes there at once: rounds are for method prune")
 
     def goal(self, spare: float = 0.0) -> Goal:
         """Return the limits, bytes less a share; raises what `load_device` and `Budget` do.
@@ -133,13 +139,15 @@ class Job:
         Raises ConfigError where the folder is that of something else, and for the plan of another
         network, and what the plans do.
         """
-        if begun := _begun(self.folder, self.asked()):
-            return begun
-        if self.wish.plan is None:
-            return self._new_plan(keep)
-        _, plan = read_plan(self.wish.plan)
-        self._follow(plan, self.kept)  # raises before anything is written
-        return plan
+        return _begun(self.folder, self.asked()) or self.new_plan(keep=keep)
+
+    def new_plan(self, *, keep: bool) -> Plan:
+        """Return the plan to be followed, or make one, whatever was begun; see `plan`."""
+        return self._found(keep) if self.wish.plan is None else self._read(self.wish.plan)
+
+    def asked(self) -> dict[str, Any]:
+        """Say what decides on the plan."""
+        return asked_of(self.path, self.wish, self.goal, self.kept.input)
 
     def write(self, plan: Plan) -> None:
         """Write the plan beside what was asked for."""
@@ -193,11 +201,20 @@ class Job:
         )
         return run.checkpoint
 
-    def asked(self) -> dict[str, Any]:
-        """Say what decides on the plan."""
-        return asked_of(self.path, self.wish, self.goal, self.kept.input)
+    def _read(self, path: Path) -> Plan:
+        """Read a plan, and raise if it cannot be followed, or leaves too much."""
+        _, plan = read_plan(path)
+        network, architecture = self._follow(plan, self.kept)
+        bits, graph = bits_of(plan), record(network, self.kept.input)
+        if bits is not None:
+            apply_bits(network, architecture.name, self.kept.input, bits)
+        self.goal.refuse(graph, self.kept.input)
+        spared = sum(saved_bytes(bits.weights[name]) for name in bits.bits) if bits else 0
+        if verdict := self.goal.check(graph, spared=spared):
+            return plan
+        raise OverBudgetError(f"the plan {path} leaves too much: {verdict}", verdict)
 
-    def _new_plan(self, keep: bool) -> Plan:
+    def _found(self, keep: bool) -> Plan:
         network, name, spec = self.kept.network(), self.kept.architecture.name, self.kept.input
         if self.wish.method in BY_IMPORTANCE:
             importance = self._importance(network)
@@ -312,6 +329,7 @@ def _begun(folder: Path, asked: Mapping[str, Any]) -> Plan | None:
         if not runs:
             return None
         raise ArtifactError(str(wrong)) from wrong
+    before = {"rounds": 1, "plan": None} | before
     told = [
         f"{key} was {v}, is {asked.get(key)}" for key, v in before.items() if v != asked.get(key)
     ]

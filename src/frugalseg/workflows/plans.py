@@ -30,4 +30,6 @@ def read_plan(path: Path) -> tuple[dict[str, Any], Plan]:
         asked = dict(values["asked"])
         return asked, METHODS[asked["method"]].plan.from_dict(values["plan"])
     except (KeyError, TypeError, ValueError, ConfigError) as wrong:
-        raise ConfigError(f"{path}: not a plan that compress wrote ({wrong!r})") from wrong
+        raise ConfigError(
+            f"{path}: no plan with `asked` and `plan`, as `compress` writes plan.json: {wrong!r}"
+        ) from wrong

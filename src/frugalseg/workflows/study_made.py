@@ -16,7 +16,7 @@ from frugalseg.data.dataset import Dataset
 from frugalseg.trace import record
 from frugalseg.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from frugalseg.training.recipe import Recipe
-from frugalseg.workflows.compress_rounds import last_round
+from frugalseg.workflows.compress_rounds import do_rounds
 from frugalseg.workflows.compress_steps import PLAN, SPARE, CompressWish, for_network
 from frugalseg.workflows.compress_steps import Job as Compression
 from frugalseg.workflows.study_file import Job
@@ -102,7 +102,7 @@ def _smaller(
         report=around.report, recipe=recipe.model_copy(update={"start": None}),
         folder=around.folder, progress=around.progress, stop=around.stop,
     )  # fmt: skip
-    steps = last_round(steps)
+    steps = do_rounds(steps)
     plan = steps.plan(keep=True)
     steps.write(plan)
     return steps.smaller(plan)

@@ -21,7 +21,6 @@ from frugalseg.report.wording import flat
 from frugalseg.training.log import read_log
 from frugalseg.training.recipe import recipe_from
 from frugalseg.workflows.study_file import Job
-from frugalseg.workflows.study_lines import Compress
 
 STAGES = ("train", "fp32", "int8")
 MAX_BYTES = 10_000_000
@@ -149,7 +148,7 @@ def _as_of_today(asked: Mapping[str, Any]) -> dict[str, Any]:
     recipe = recipe_from(asked.get("recipe", {})).model_dump(mode="json")
     needed = {key: _as_of_today(asked[key]) for key in ("of", "teacher") if key in asked}
     if "compress" in asked:
-        needed["compress"] = Compress.model_validate(asked["compress"]).model_dump()
+        needed["compress"] = {"rounds": 1, **asked["compress"]}
     return {**asked, "recipe": recipe, **needed}
 
 
