@@ -44,6 +44,38 @@ def picture(name: str, *, theme: str) -> str:
     return drawing(table, "bytes")
 
 
+def ways(theme: str) -> str:
+    """One row for each way to make a network smaller, one column for each of a study's networks."""
+    file = _newest(theme)
+    runs = {facts["name"]: facts for facts in file["settings"]["runs"].values()}
+    values: dict[tuple[str, str], list[float]] = {}
+    for record in file["records"]:
+        run, _, figure = record["name"].partition("/")
+        name = file["settings"]["runs"][run]["name"]
+        values.setdefault((name, figure), []).append(record["value"])
+    cells: dict[tuple[str, str], str] = {}
+    for name, facts in runs.items():
+        network = _first(runs, name)
+        if (name, "int8/miou") in values:
+            miou, size = (fmean(values[name, f"int8/{figure}"]) for figure in ("miou", "bytes"))
+            told = "" if facts["gate"] == "passed" else ", gate failed"
+            way = name.replace(f"-{network}", "") if facts["of"] else ""
+            cells[way, network] = f"{100 * miou:.1f}, {size / 1000:,.0f} kB{told}"
+    networks = list(dict.fromkeys(network for way, network in cells if way))
+    rows = [f"| | {' | '.join(networks)} |", "|---" * (len(networks) + 1) + "|"]
+    for way in sorted({way for way, network in cells if network in networks}):
+        told = " | ".join(cells.get((way, network), "") for network in networks)
+        rows.append(f"| {way or 'before'} | {told} |")
+    return "\n".join(rows) + "\n"
+
+
+def _first(runs: Mapping[str, Mapping[str, Any]], name: str) -> str:
+    """Return the name of the run that a run goes back to, which is of no other."""
+    while runs[name]["of"]:
+        name = runs[name]["of"]
+    return name
+
+
 def _newest(theme: str) -> dict[str, Any]:
     return [file for file in read_records() if file["theme"] == f"study-{theme}"][-1]
 

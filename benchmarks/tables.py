@@ -16,7 +16,7 @@ from typing import Any
 
 from recording import read_records, values_of
 from service_tables import engines, page, service
-from study_tables import picture, study
+from study_tables import picture, study, ways
 
 from frugalseg.data.catalog import FORMATS as LAYOUTS
 from frugalseg.models.catalog import MODELS, Entry
@@ -241,14 +241,18 @@ def quantisation(theme: str) -> str:
 
 
 def faster() -> str:
-    """One row for each compressed network: the record made last."""
+    """One row for each way to compress, one column for each network: the record made last."""
     file = [file for file in read_records() if file["theme"] == "compression-latency"][-1]
-    values = {tuple(r["name"].split("/")): r["value"] for r in file["records"]}
-    rows = ["| | MACs | latency | latency over MACs |", "|---|---|---|---|"]
-    for name in dict.fromkeys(name for name, _ in values):
-        macs, latency = values[name, "mac_ratio"], values[name, "latency_ratio"]
-        plain = name.removeprefix("camvid-").removesuffix("-s0")
-        rows.append(f"| {plain} | {macs:.2f} | {latency:.2f} | {latency / macs:.2f} |")
+    values, ways = values_of(file), file["settings"]["ways"]
+    cells: dict[tuple[str, str], str] = {}
+    for run, (network, way) in ways.items():
+        macs, latency = (values[f"{run}/{what}_ratio"] for what in ("mac", "latency"))
+        cells[way, network] = f"{latency:.2f} ({latency / macs:.2f})"
+    networks = list(dict.fromkeys(network for network, _ in ways.values()))
+    rows = [f"| | {' | '.join(networks)} |", "|---" * (len(networks) + 1) + "|"]
+    for way in sorted({way for _, way in ways.values()}):
+        told = (cells.get((way, network), "") for network in networks)
+        rows.append(f"| {way} | {' | '.join(told)} |")
     rows += ["", f"Measured on: {file['machine']}."]
     return "\n".join(rows) + "\n"
 
@@ -299,7 +303,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "compression_latency": faster, "pruned_latency": pruned,
     "compression": partial(study, "compression", "miou_int8"),
     "compression_seeds": partial(study, "compression", "miou_int8", theme="compression-seeds"),
-    "compression_nets": partial(study, "compression", "miou_int8", theme="compression-nets"),
+    "compression_ways": partial(ways, "compression"),
     "compression_waste": partial(study, "compression", "miou_int8", theme="compression-waste"),
     "colour": partial(study, "colour", "miou_float"),
     "imbalance": partial(study, "imbalance", "miou_float"),
@@ -309,7 +313,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
 }  # fmt: skip
 
 PICTURES: Mapping[str, Callable[[], str]] = {
-    "compression-nets.svg": partial(picture, "compression", theme="compression-nets"),
+    "compression.svg": partial(picture, "compression", theme="compression"),
 }
 
 if __name__ == "__main__":
