@@ -27,6 +27,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("study", type=Path)
     parser.add_argument("--record", metavar="THEME", required=True)
+    parser.add_argument(
+        "--brief", action="store_true", help="without figures of single classes and of fp32 files"
+    )
     parser.add_argument("--with", dest="earlier", metavar="RECORD", type=Path)
     wish = parser.parse_args()
     runs = {path.parent.name: _read(path.parent) for path in wish.study.glob("*/train.json")}
@@ -39,6 +42,7 @@ def main() -> None:
         for name, run in sorted(runs.items())
         for stage in run["stages"].values()
         for r in stage["records"]
+        if not (wish.brief and ("/iou/" in r["name"] or r["name"].startswith("fp32/")))
     ]
     if wish.earlier:
         before = json.loads(wish.earlier.read_text("utf-8"))
