@@ -1,6 +1,7 @@
 """Tables of studies, from the records that `record_study.py` wrote."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
@@ -38,10 +39,13 @@ def study(name: str, best: str, *, theme: str | None = None) -> str:
     )
 
 
-def picture(name: str, *, theme: str) -> str:
-    """Scores over bytes of the newest record of a study with one data set, as SVG."""
-    (table,) = _tables(name, "miou_int8", _newest(theme))
-    return drawing(table, "bytes")
+def picture(name: str, network: str) -> str:
+    """Scores over bytes of all that a study with one data set made of a network, as SVG."""
+    (table,) = _tables(name, "miou_int8", _newest(name))
+    runs = {row.name: row.runs[0].facts for row in table.rows}
+    rows = [row for row in table.rows if _first(runs, row.name) == network]
+    short = [replace(row, name=row.name.replace(f"-{network}", "")) for row in rows]
+    return drawing(replace(table, title=f"{name}, {network}", rows=tuple(short)), "bytes")
 
 
 def ways(theme: str) -> str:

@@ -313,7 +313,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
 }  # fmt: skip
 
 PICTURES: Mapping[str, Callable[[], str]] = {
-    "compression.svg": partial(picture, "compression", theme="compression"),
+    f"compression-{network}.svg": partial(picture, "compression", network)
+    for network in ("frugalnet", "enet", "bisenet", "icnet")
 }
 
 if __name__ == "__main__":
