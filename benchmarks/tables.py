@@ -304,7 +304,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "compression": partial(study, "compression", "miou_int8"),
     "compression_seeds": partial(study, "compression", "miou_int8", theme="compression-seeds"),
     "compression_ways": partial(ways, "compression"),
-    "compression_waste": partial(study, "compression", "miou_int8", theme="compression-waste"),
+    "compression_waste": partial(study, "compression", "miou_int8", theme="compression-waste-2"),
     "colour": partial(study, "colour", "miou_float"),
     "imbalance": partial(study, "imbalance", "miou_float"),
     "sizes": partial(study, "sizes", "miou_float"),
