@@ -64,7 +64,7 @@ class TestCheck:
         check_pictures(self.photos(8), self.photos(4))
         assert not caplog.records
 
-    def test_one_colour_or_noise_alone_is_refused(self) -> None:
+    def test_one_colour_or_noise_alone_is_refused(self, caplog: pytest.LogCaptureFixture) -> None:
         noise = np.random.default_rng(0)
         with pytest.raises(DataError, match="of one colour"):
             check_pictures([np.full((40, 60, 3), 7, np.uint8)] * 9, self.photos(2))
@@ -72,6 +72,7 @@ class TestCheck:
         with pytest.raises(DataError, match="noise"):
             check_pictures(random, self.photos(2))
         check_pictures(random, random)  # what the network is shown is noise too
+        assert "validation are noise" in caplog.messages[-1]
 
     def test_some_of_that_kind_few_or_of_another_brightness_are_warned_of(
         self, caplog: pytest.LogCaptureFixture

@@ -62,10 +62,17 @@ def check_pictures(pictures: Sequence[NDArray[np.uint8]], shown: Sequence[NDArra
     """Compare pictures for calibration with those that the network will be shown.
 
     Raises DataError where all are of one colour, or noise where the others are not: ranges from
-    them mean nothing. Warns of few, of some like that, and of brightness that the others lack.
+    them mean nothing. Warns of few, of some like that or all, and of brightness that the others
+    lack.
     """
     empty = [number for number, picture in enumerate(pictures) if _is_constant(picture)]
-    noise = [] if any(map(_is_noise, shown)) else [p for p in pictures if _is_noise(p)]
+    noise = [picture for picture in pictures if _is_noise(picture)]
+    if noise and any(map(_is_noise, shown)):
+        log.warning(
+            "pictures for calibration and for validation are noise: int8 ranges and scores from"
+            " them mean little"
+        )
+        noise = []
     for told, what in ((empty, "of one colour"), (noise, "noise")):
         if told and len(told) == len(pictures):
             raise DataError(
