@@ -57,6 +57,14 @@ def small_file(*_args: object, **_more: object) -> SimpleNamespace:
     return SimpleNamespace(footprint=Footprint(storage_bytes=1, ram_bytes=1, macs=1))
 
 
+class CutError(Exception):
+    """Stands for whatever ends a compression in the middle."""
+
+
+def cut_off(*_args: object, **_more: object) -> None:
+    raise CutError
+
+
 @pytest.mark.slow
 def test_a_network_is_halved_trained_and_exported(
     trained: Path, belt: Path, tmp_path: Path
@@ -108,12 +116,6 @@ def test_channels_stay_in_multiples(trained: Path, belt: Path, tmp_path: Path) -
 def test_what_was_cut_off_goes_on_with_the_same_plan(
     trained: Path, belt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class CutError(Exception):
-        pass
-
-    def cut_off(*_args: object, **_more: object) -> None:
-        raise CutError
-
     monkeypatch.setattr(module, "export_checkpoint", cut_off)
     with pytest.raises(CutError):
         run(trained, belt, tmp_path / "out")
@@ -151,12 +153,6 @@ def test_rounds_go_part_of_the_way_each_and_share_the_training(
 def test_rounds_that_were_cut_off_go_on(
     trained: Path, belt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class CutError(Exception):
-        pass
-
-    def cut_off(*_args: object, **_more: object) -> None:
-        raise CutError
-
     monkeypatch.setattr(module, "export_checkpoint", small_file)
     run(trained, belt, tmp_path / "at once", rounds=3)
     out = tmp_path / "out"

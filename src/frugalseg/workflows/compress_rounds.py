@@ -10,8 +10,8 @@ from frugalseg.training.fine_tuning import shorter
 from frugalseg.workflows.compress_steps import LAST, Job
 from frugalseg.workflows.train import train_on
 
-# Below the folder of a compression; those before a factorisation too.
-TRAININGS = ("run", "press", "round*/run", "round*/press")
+# Below the folder of a compression: the last one, that before a factorisation, those of rounds.
+TRAININGS = ("run", "press", "round*/run")
 
 
 def do_rounds(job: Job, announce: Callable[[Plan], None] = lambda plan: None) -> Job:
